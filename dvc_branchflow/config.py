@@ -1,0 +1,314 @@
+"""What `branchflow.yaml` may say, and what it means when it says little."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from dvc_branchflow.errors import ConfigError
+from dvc_branchflow.model import CONFIG_FILE, Branch, Role, parse_path
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]*|\*|[A-Za-z0-9][A-Za-z0-9._/-]*\*[A-Za-z0-9._/-]*")
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]i?B|B)")
+_UNITS = {"B": 0, "K": 1, "M": 2, "G": 3, "T": 4}
+
+_TOP_KEYS: Mapping[str, str] = {
+    "version": "Version of this file's format: 1.",
+    "tracking": "The branch that holds this file and collects the run records.",
+    "branches": "Name or pattern (at most one `*`) → what the branch is for.",
+}
+_BRANCH_KEYS: Mapping[str, dict[str, Any]] = {
+    "role": {"enum": [role.value for role in Role], "description": "What the branch is for."},
+    "data": {"type": "string", "description": "The path that the branch owns and publishes."},
+    "from": {
+        "type": "array",
+        "items": {"type": "string"},
+        "description": "Upstream branches, by name or pattern, whose data the branch pins.",
+    },
+    "code": {
+        "type": "string",
+        "description": "Where a stable branch gets its code; `{}` is what `*` matched.",
+    },
+    "remote": {"type": "string", "description": "The DVC remote of the branch's outs."},
+    "partition": {
+        "type": ["string", "null"],
+        "description": "strftime format, a size as '50 GiB', or 'none' for one directory.",
+    },
+    "sample": {
+        "type": "number",
+        "exclusiveMinimum": 0,
+        "maximum": 1,
+        "description": "Fraction of each upstream directory that a dev branch pins.",
+    },
+    "model": {"type": "string", "description": "The model that a stable branch releases."},
+    "checks": {
+        "type": "object",
+        "additionalProperties": {"type": "string"},
+        "description": "Named commands that have to pass before code or a release moves on.",
+    },
+}
+_DEFAULT_FROM: Mapping[Role, Role] = {
+    Role.CLEAN: Role.RAW,
+    Role.SPLIT: Role.CLEAN,
+    Role.DEV: Role.SPLIT,
+    Role.STABLE: Role.SPLIT,
+}
+_OWNS_DATA = frozenset({Role.RAW, Role.CLEAN, Role.SPLIT, Role.MONITOR})
+
+
+@dataclass(frozen=True, slots=True)
+class BranchRule:
+    """One entry under `branches`: a name or pattern, and what it says, defaults filled in."""
+
+    pattern: str
+    role: Role
+    data: str | None = None
+    upstreams: tuple[str, ...] = ()
+    code: str | None = None
+    remote: str | None = None
+    partition: str | None = "%Y-%m"
+    sample: float | None = None
+    model: str | None = None
+    checks: Mapping[str, str] = field(default_factory=dict)
+
+    def match(self, branch: str) -> str | None:
+        """Return what `*` stands for in `branch` ("" where there is none), or None."""
+        if "*" not in self.pattern:
+            return "" if branch == self.pattern else None
+        head, tail = self.pattern.split("*")
+        fits = len(branch) > len(head) + len(tail)
+        if fits and branch.startswith(head) and branch.endswith(tail):
+            return branch[len(head) : len(branch) - len(tail)]
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class FlowConfig:
+    """The whole of `branchflow.yaml`."""
+
+    tracking: Branch
+    rules: tuple[BranchRule, ...]
+
+    def rule_for(self, branch: str) -> BranchRule | None:
+        """Return the entry for a branch: its own name first, then the longest pattern."""
+        found = [rule for rule in self.rules if rule.match(branch) is not None]
+        return max(
+            found, key=lambda rule: ("*" not in rule.pattern, len(rule.pattern)), default=None
+        )
+
+    def with_role(self, role: Role) -> tuple[BranchRule, ...]:
+        """Return the entries of one role, in the file's order."""
+        return tuple(rule for rule in self.rules if rule.role is role)
+
+
+def parse_config(document: Mapping[str, Any]) -> FlowConfig:
+    """Return the flow that a parsed `branchflow.yaml` describes.
+
+    Raises: ConfigError: unknown key (with the nearest known one), wrong type, or a contradiction.
+    """
+    _known(document, _TOP_KEYS, "")
+    if document.get("version", 1) != 1:
+        raise _wrong("version", f"has to be 1, not {document['version']!r}")
+    tracking = document.get("tracking", "main")
+    branches = document.get("branches")
+    if not isinstance(branches, dict) or not branches:
+        raise _wrong("branches", "has to map branch names to what they are for")
+    if not isinstance(tracking, str) or not is_branch_name(tracking):
+        raise _wrong("tracking", f"{tracking!r} is not a branch name")
+    entries = {_pattern(name): _entry(name, body) for name, body in branches.items()}
+    roles = {name: _role(name, body) for name, body in entries.items()}
+    rules = tuple(_rule(name, entries[name], roles) for name in entries)
+    _no_shared_data(rules)
+    return FlowConfig(tracking=Branch(tracking), rules=rules)
+
+
+def config_schema() -> dict[str, Any]:
+    """Return the JSON Schema of `branchflow.yaml`, for editors."""
+    branch = {"type": ["object", "null"], "additionalProperties": False, "properties": _BRANCH_KEYS}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": CONFIG_FILE,
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["branches"],
+        "properties": {
+            "version": {"const": 1, "description": _TOP_KEYS["version"]},
+            "tracking": {"type": "string", "description": _TOP_KEYS["tracking"]},
+            "branches": {
+                "type": "object",
+                "description": _TOP_KEYS["branches"],
+                "additionalProperties": branch,
+            },
+        },
+    }
+
+
+def is_branch_name(name: str) -> bool:
+    """Whether `name` is a branch name that we are willing to pass on to git."""
+    return (
+        _NAME.fullmatch(name) is not None
+        and "*" not in name
+        and not any(bad in name for bad in ("..", "//", "/.", ".lock"))
+        and not name.endswith(("/", "."))
+        and len(name) <= 200  # noqa: PLR2004  leaves room for lock and log names
+    )
+
+
+def partition_size_bytes(partition: str | None) -> int | None:
+    """Return the size at which a partition is full, in bytes; None where it goes by time."""
+    match = _SIZE.fullmatch(partition or "")
+    if match is None:
+        return None
+    return int(float(match[1]) * 1024 ** _UNITS[match[2][0]])
+
+
+def _pattern(name: object) -> str:
+    if isinstance(name, str) and _NAME.fullmatch(name) and name.count("*") <= 1:
+        probe = name.replace("*", "x")
+        if is_branch_name(probe):
+            return name
+    raise _wrong(f"branches.{name}", "is not a branch name or a pattern with at most one '*'")
+
+
+def _entry(name: str, body: object) -> dict[str, Any]:
+    where = f"branches.{name}"
+    if body is None:
+        return {}
+    if not isinstance(body, dict):
+        raise _wrong(where, "has to be a mapping")
+    _known(body, _BRANCH_KEYS, where + ".")
+    for key in ("data", "code", "remote", "model"):
+        if not isinstance(body.get(key, ""), str):
+            raise _wrong(f"{where}.{key}", "has to be text")
+    return body
+
+
+def _role(name: str, body: Mapping[str, Any]) -> Role:
+    text = body.get("role", name.partition("/")[0])
+    try:
+        return Role(text)
+    except ValueError:
+        known = ", ".join(role.value for role in Role)
+        raise _wrong(f"branches.{name}.role", f"{text!r} is none of: {known}") from None
+
+
+def _rule(name: str, body: Mapping[str, Any], roles: Mapping[str, Role]) -> BranchRule:
+    role = roles[name]
+    where = f"branches.{name}"
+    return BranchRule(
+        pattern=name,
+        role=role,
+        data=_data(where, name, role, body),
+        upstreams=_upstreams(where, role, body, roles),
+        code=_code(where, name, role, body, roles),
+        remote=body.get("remote"),
+        partition=_partition(where, body),
+        sample=_sample(where, role, body),
+        model=body.get("model"),
+        checks=_checks(where, body),
+    )
+
+
+def _data(where: str, name: str, role: Role, body: Mapping[str, Any]) -> str | None:
+    if role not in _OWNS_DATA:
+        if "data" in body:
+            raise _wrong(f"{where}.data", f"a {role} branch publishes no data")
+        return None
+    default = f"data/{name.removeprefix('data/')}".replace("/*", "")
+    try:
+        return parse_path(body.get("data", default).rstrip("/"))
+    except ConfigError as error:
+        raise _wrong(f"{where}.data", error.message) from None
+
+
+def _upstreams(
+    where: str, role: Role, body: Mapping[str, Any], roles: Mapping[str, Role]
+) -> tuple[str, ...]:
+    given = body.get("from")
+    if given is None:
+        wanted = _DEFAULT_FROM.get(role)
+        return tuple(name for name, other in roles.items() if other is wanted)
+    if not isinstance(given, list) or not all(isinstance(item, str) for item in given):
+        raise _wrong(f"{where}.from", "has to be a list of branch names")
+    for item in given:
+        if item not in roles and not any(
+            BranchRule(name, r).match(item) for name, r in roles.items()
+        ):
+            near = _nearest(item, roles)
+            raise _wrong(f"{where}.from", f"names '{item}', which is no branch of the flow{near}")
+    return tuple(given)
+
+
+def _code(
+    where: str, name: str, role: Role, body: Mapping[str, Any], roles: Mapping[str, Role]
+) -> str | None:
+    if role is not Role.STABLE:
+        if "code" in body:
+            raise _wrong(f"{where}.code", f"a {role} branch gets no code promoted")
+        return None
+    if "code" in body:
+        return str(body["code"])
+    if "*" not in name:
+        raise _wrong(f"{where}.code", "is needed: from which dev branch does the code come?")
+    patterns = [other for other, r in roles.items() if r is Role.DEV and "*" in other]
+    return patterns[0].replace("*", "{}") if patterns else "dev/{}"
+
+
+def _partition(where: str, body: Mapping[str, Any]) -> str | None:
+    value = body.get("partition", "%Y-%m")
+    if value is None or value == "none":
+        return None
+    if not isinstance(value, str) or not ("%" in value or _SIZE.fullmatch(value)):
+        raise _wrong(f"{where}.partition", f"{value!r} is no time format, size or 'none'")
+    return value
+
+
+def _sample(where: str, role: Role, body: Mapping[str, Any]) -> float | None:
+    value = body.get("sample")
+    if value is None or value == 1:
+        return None
+    if role is not Role.DEV:
+        raise _wrong(f"{where}.sample", "only dev branches hold samples")
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value <= 1:
+        raise _wrong(f"{where}.sample", f"{value!r} is no fraction between 0 and 1")
+    return float(value)
+
+
+def _checks(where: str, body: Mapping[str, Any]) -> dict[str, str]:
+    value = body.get("checks", {})
+    if not isinstance(value, dict) or not all(
+        isinstance(key, str) and isinstance(command, str) for key, command in value.items()
+    ):
+        raise _wrong(f"{where}.checks", "has to map names to commands")
+    return value
+
+
+def _no_shared_data(rules: tuple[BranchRule, ...]) -> None:
+    owned = [(rule.data, rule) for rule in rules if rule.data]
+    for index, (path, rule) in enumerate(owned):
+        for other_path, other in owned[index + 1 :]:
+            if f"{path}/".startswith(f"{other_path}/") or f"{other_path}/".startswith(f"{path}/"):
+                raise _wrong(
+                    f"branches.{other.pattern}.data",
+                    f"'{other_path}' overlaps with '{path}' of '{rule.pattern}'",
+                )
+
+
+def _known(body: Mapping[Any, Any], keys: Mapping[str, Any], where: str) -> None:
+    for key in body:
+        if key not in keys:
+            raise _wrong(f"{where}{key}", f"is no key that we know{_nearest(str(key), keys)}")
+
+
+def _nearest(word: str, words: Mapping[str, Any]) -> str:
+    near = difflib.get_close_matches(word, words, n=1, cutoff=0.5)
+    return f"; did you mean '{near[0]}'?" if near else ""
+
+
+def _wrong(where: str, why: str) -> ConfigError:
+    return ConfigError(
+        f"'{CONFIG_FILE}': '{where}' {why}", hint=f"edit {CONFIG_FILE} on the tracking branch"
+    )

@@ -1,0 +1,16 @@
+"""The environment that git and dvc are started in."""
+
+from __future__ import annotations
+
+import os
+
+# A hook or an alias runs us with these set for its own purpose; they would lead git astray.
+_STRAY = (
+    "GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_COMMON_DIR",
+    "GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_NAMESPACE",
+)  # fmt: skip
+
+
+def clean_environment() -> dict[str, str]:
+    """Return our environment without what would point git at another repository."""
+    return {key: value for key, value in os.environ.items() if key not in _STRAY}

@@ -1,0 +1,520 @@
+"""The only place that runs Git: reads objects in batches, writes commits without a checkout."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, NamedTuple
+
+from dvc_branchflow.environ import clean_environment
+from dvc_branchflow.errors import FlowError, GitError, LostRaceError, RejectedError
+from dvc_branchflow.model import ZERO_SHA, Branch, RefUpdate, Sha
+
+NO_HOOKS = ("-c", "core.hooksPath=/dev/null")
+_BATCH = 500  # requests written before answers are read; 500 x 50 bytes fit into a pipe
+FILE_MODE = "100644"
+EXECUTABLE_MODE = "100755"
+LINK_MODE = "120000"
+TREE_MODE = "40000"
+
+
+class Entry(NamedTuple):
+    """What a Git tree holds at a path."""
+
+    mode: str
+    sha: Sha
+
+
+class Ref(NamedTuple):
+    """A ref: what it points at, and the commit behind that (the same but for annotated tags)."""
+
+    name: str
+    sha: Sha
+    commit: Sha
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One path of a commit to write: new content, an object that exists, or (neither) removal."""
+
+    path: str
+    content: bytes | None = None
+    entry: Entry | None = None
+    mode: str = FILE_MODE
+
+
+@dataclass(frozen=True, slots=True)
+class NewCommit:
+    """A commit to write: the first parent's tree (or `tree`) with `changes` on top.
+
+    A parent may be the index of an earlier commit of the same batch.
+    """
+
+    parents: Sequence[Sha | int]
+    message: str
+    changes: Sequence[Change]
+    tree: Sha | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """A commit's own fields; `seconds` is the committer's time since the epoch."""
+
+    sha: Sha
+    tree: Sha
+    parents: tuple[Sha, ...]
+    author: str
+    seconds: int
+    message: str
+
+    def trailers(self, key: str) -> list[str]:
+        """Return the values of a trailer in the last paragraph of the message."""
+        last = self.message.rstrip().rpartition("\n\n")[2]
+        found = re.findall(rf"^{re.escape(key)}: *(.+)$", last, re.MULTILINE)
+        return [str(value).strip() for value in found]
+
+
+@dataclass(frozen=True, slots=True)
+class Worktree:
+    """A checkout of the repository: where, and the branch in it (None: detached or bare)."""
+
+    path: Path
+    branch: Branch | None
+
+
+@dataclass
+class Git:
+    """A repository on disk. `common_dir` is shared between its worktrees."""
+
+    git_dir: Path
+    common_dir: Path
+    toplevel: Path | None
+    is_shallow: bool
+    _reader: _BatchReader | None = field(default=None, repr=False)
+    _trees: dict[Sha, dict[str, Entry]] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def discover(cls, path: Path) -> Git:
+        """Open the repository that `path` lies in.
+
+        Raises: GitError: there is none, or git is not installed.
+        """
+        query = ("--absolute-git-dir", "--git-common-dir", "--is-shallow-repository")
+        found = _spawn(["rev-parse", *query, "--show-toplevel"], cwd=path)
+        lines = found.stdout.decode(errors="surrogateescape").splitlines()
+        if len(lines) < len(query):
+            reason = _last_line(found.stderr) or "no Git repository here"
+            raise GitError(f"can't open '{path}': {reason}", hint="git branchflow init")
+        toplevel = Path(lines[3]) if len(lines) > len(query) else None
+        return cls(
+            git_dir=Path(lines[0]),
+            common_dir=(path / lines[1]).resolve(),
+            toplevel=toplevel,
+            is_shallow=lines[2] == "true",
+        )
+
+    # -- running git ---------------------------------------------------------------------------
+
+    def run(
+        self,
+        *args: str,
+        data: bytes | None = None,
+        cwd: Path | None = None,
+        env: Mapping[str, str] | None = None,
+        check: bool = True,
+    ) -> subprocess.CompletedProcess[bytes]:
+        """Run a git command; raise GitError with git's own last line where it fails."""
+        where = [] if cwd else [f"--git-dir={self.git_dir}"]
+        done = _spawn([*where, *args], cwd=cwd or self.toplevel or self.git_dir, data=data, env=env)
+        if check and done.returncode:
+            command = next((arg for arg in args if not arg.startswith("-") and "=" not in arg), "")
+            raise GitError(f"git {command} failed: {_last_line(done.stderr)}")
+        return done
+
+    def text(self, *args: str, cwd: Path | None = None) -> str:
+        """Return what a git command prints, without the final newline."""
+        return self.run(*args, cwd=cwd).stdout.decode(errors="surrogateescape").rstrip("\n")
+
+    # -- reading -------------------------------------------------------------------------------
+
+    def refs(self, *prefixes: str) -> dict[str, Ref]:
+        """Return all refs below the prefixes (default: branches, remote branches and tags)."""
+        wanted = prefixes or ("refs/heads", "refs/remotes", "refs/tags")
+        layout = "%(refname)%00%(objectname)%00%(*objectname)%00%(objecttype)%00%(symref)"
+        found: dict[str, Ref] = {}
+        for line in self.text("for-each-ref", f"--format={layout}", *wanted).splitlines():
+            name, sha, peeled, kind, symref = line.split("\0")
+            if not symref:
+                found[name] = Ref(name, Sha(sha), Sha(peeled or sha), kind)
+        return found
+
+    def resolve(self, rev: str) -> Sha:
+        """Return the commit that a rev names. Raises: GitError: it names none."""
+        done = self.run("rev-parse", "--verify", "--quiet", "--end-of-options",
+                        f"{rev}^{{commit}}", check=False)  # fmt: skip
+        if done.returncode:
+            raise GitError(f"'{rev}' is no commit, branch or tag here", hint="git fetch --tags")
+        return Sha(done.stdout.decode().strip())
+
+    def has(self, sha: Sha) -> bool:
+        """Whether an object is here; in a shallow clone it may not be."""
+        return self.run("cat-file", "-e", sha, check=False).returncode == 0
+
+    def read_blobs(self, shas: Iterable[Sha]) -> dict[Sha, bytes]:
+        """Return the content of blobs, in one batch. Raises: GitError: one is missing."""
+        return {sha: body for sha, _, body in self._batch().read(dict.fromkeys(shas))}
+
+    def commits(self, shas: Iterable[Sha]) -> dict[Sha, Commit]:
+        """Return commits with their fields, in one batch."""
+        return {
+            sha: _parse_commit(sha, body)
+            for sha, _, body in self._batch().read(dict.fromkeys(shas))
+        }
+
+    def files(self, commit: Sha) -> dict[str, Entry]:
+        """Return every path in a commit's tree that is no folder, with its mode and object."""
+        return self.files_of([commit])[commit]
+
+    def files_of(self, commits: Sequence[Sha]) -> dict[Sha, dict[str, Entry]]:
+        """Return `files` of many commits; a tree that they share is read once."""
+        roots = {sha: commit.tree for sha, commit in self.commits(commits).items()}
+        self._load_trees(roots.values())
+        return {sha: dict(self._walk(tree, "")) for sha, tree in roots.items()}
+
+    def rev_list(self, *args: str) -> list[Sha]:
+        """Return the commits that `git rev-list` prints, newest first."""
+        return [Sha(line) for line in self.text("rev-list", *args).splitlines()]
+
+    def is_ancestor(self, ancestor: Sha, descendant: Sha) -> bool:
+        """Whether one commit is the other or lies in its history."""
+        done = self.run("merge-base", "--is-ancestor", ancestor, descendant, check=False)
+        if done.returncode > 1:
+            raise GitError(f"git merge-base failed: {_last_line(done.stderr)}")
+        return done.returncode == 0
+
+    def remotes(self) -> list[str]:
+        """Return the names of the git remotes."""
+        return self.text("remote").splitlines()
+
+    def worktrees(self) -> list[Worktree]:
+        """Return the checkouts of this repository."""
+        found: list[Worktree] = []
+        for block in self.text("worktree", "list", "--porcelain").split("\n\n"):
+            fields = dict(line.partition(" ")[::2] for line in block.splitlines())
+            branch = fields.get("branch", "").removeprefix("refs/heads/")
+            if "worktree" in fields and "bare" not in fields:
+                found.append(Worktree(Path(fields["worktree"]), Branch(branch) if branch else None))
+        return found
+
+    def identity(self) -> str:
+        """Return `Name <email>` of who commits. Raises: GitError: git doesn't know."""
+        done = self.run("var", "GIT_COMMITTER_IDENT", check=False)
+        if done.returncode:
+            raise GitError(
+                "git does not know who you are",
+                hint="git config --global user.name NAME; git config --global user.email EMAIL",
+            )
+        return done.stdout.decode(errors="surrogateescape").rpartition(">")[0] + ">"
+
+    # -- writing -------------------------------------------------------------------------------
+
+    def write_commits(self, commits: Sequence[NewCommit]) -> list[Sha]:
+        """Write commits in one fast-import; no ref, index or checkout is touched.
+
+        Raises: GitError: git does not know who commits, or refuses a path.
+        """
+        if not commits:
+            return []
+        self.identity()
+        idents = [self.text("var", f"GIT_{who}_IDENT") for who in ("AUTHOR", "COMMITTER")]
+        temporary = f"refs/branchflow/import/{os.getpid()}-{os.urandom(4).hex()}"
+        script = b"".join(
+            _import_commit(mark, commit, temporary, idents) for mark, commit in enumerate(commits)
+        )
+        # The ref that fast-import insists on is taken back before it is ever written.
+        script += f"reset {temporary}\nfrom {ZERO_SHA}\n\n".encode()
+        script += b"".join(f"get-mark :{mark + 1}\n".encode() for mark in range(len(commits)))
+        script += b"done\n"
+        done = self.run(
+            "fast-import", "--quiet", "--done", "--date-format=raw", "--force", data=script
+        )
+        self._forget_reader()
+        return [Sha(line) for line in done.stdout.decode().split()]
+
+    def write_tag(self, tag: str, commit: Sha, message: str) -> Sha:
+        """Write an annotated tag object; no ref is touched."""
+        tagger = self.text("var", "GIT_COMMITTER_IDENT")
+        head = f"object {commit}\ntype commit\ntag {tag}\ntagger {tagger}\n\n"
+        done = self.run("mktag", data=(head + message).encode("utf-8", "surrogateescape"))
+        return Sha(done.stdout.decode().strip())
+
+    def update_refs(self, updates: Sequence[RefUpdate], reason: str) -> None:
+        """Move local refs in one transaction, each only from its old value.
+
+        Raises: LostRaceError: one of them is no longer where the plan found it.
+        """
+        lines = ["start\n"]
+        lines += [f"update {u.ref}\0{u.new}\0{u.old or ZERO_SHA}\0" for u in updates]
+        script = "start\0" + "".join(lines[1:]) + "prepare\0commit\0"
+        done = self.run("update-ref", "-m", reason, "--create-reflog", "--stdin", "-z",
+                        data=script.encode(), check=False)  # fmt: skip
+        if done.returncode:
+            raise LostRaceError(f"a ref moved while we worked: {_last_line(done.stderr)}")
+
+    def fetch(self, git_remote: str) -> None:
+        """Bring the remote's branches and release tags to `refs/remotes` and `refs/tags`.
+
+        Raises: GitError: the git remote can't be reached.
+        """
+        refspec = f"+refs/heads/*:refs/remotes/{git_remote}/*"
+        done = self.run("fetch", "--quiet", "--prune", "--no-write-fetch-head", "--no-auto-gc",
+                        git_remote, refspec, check=False)  # fmt: skip
+        if done.returncode:
+            raise GitError(
+                f"can't fetch from git remote '{git_remote}': {_last_line(done.stderr)}",
+                hint=f"git fetch {git_remote}",
+            )
+        self._forget_reader()
+
+    def push(self, git_remote: str, updates: Sequence[RefUpdate]) -> None:
+        """Move refs on the git remote: all or none, each only from its old value.
+
+        Client-side hooks stay out: `dvc install`'s would push the user's workspace instead.
+        Raises: LostRaceError: one moved meanwhile. RejectedError: the server's hook said no.
+        """
+        leases = [f"--force-with-lease={u.ref}:{u.old or ''}" for u in updates]
+        moves = [f"{u.new}:{u.ref}" for u in updates]
+        done = self.run(*NO_HOOKS, "push", "--atomic", "--porcelain", "--no-verify",
+                        *leases, git_remote, *moves, check=False)  # fmt: skip
+        if done.returncode == 0:
+            return
+        said = (done.stdout + done.stderr).decode(errors="replace")
+        if "hook declined" in said:
+            reason = " ".join(re.findall(r"^remote: (.*\S)", said, re.MULTILINE))
+            raise RejectedError(f"git remote '{git_remote}' refused the push: {reason[:500]}")
+        if any(
+            sign in said
+            for sign in (
+                "stale info",
+                "fetch first",
+                "cannot lock ref",
+                "failed to update ref",
+                "incorrect old value",
+            )
+        ):
+            raise LostRaceError(f"'{updates[0].ref}' moved on git remote '{git_remote}' meanwhile")
+        raise GitError(f"can't push to git remote '{git_remote}': {_last_line(done.stderr)}",
+                       hint=f"git push --dry-run {git_remote}")  # fmt: skip
+
+    def add_worktree(self, path: Path, commit: Sha) -> None:
+        """Lay a detached checkout at `path`, taking over what a killed run left there."""
+        self.run("worktree", "prune")
+        self.run(*NO_HOOKS, "worktree", "add", "--quiet", "--force", "--force", "--detach",
+                 str(path), commit)  # fmt: skip
+
+    def reset_worktree(self, path: Path, commit: Sha, keep: Sequence[str]) -> None:
+        """Make a checkout that is ours exactly a commit: nothing else stays but `keep`."""
+        for lock in self._locks_of(path):
+            lock.unlink(missing_ok=True)
+        self.run(*NO_HOOKS, "checkout", "--quiet", "--force", "--detach", commit, cwd=path)
+        kept = [arg for name in keep for arg in ("--exclude", name)]
+        self.run("clean", "-ffdxq", *kept, cwd=path)
+
+    def changed_paths(self, path: Path) -> list[str]:
+        """Return the paths of a checkout that differ from its commit, new ones too."""
+        layout = ("status", "--porcelain", "-z", "--untracked-files=all", "--no-renames")
+        raw = self.text(*NO_HOOKS, *layout, cwd=path)
+        return [item[3:] for item in raw.split("\0") if item]
+
+    def _locks_of(self, path: Path) -> Iterator[Path]:
+        """Index and HEAD locks that a killed git left in a checkout that only we use."""
+        found = _spawn(["rev-parse", "--absolute-git-dir"], cwd=path)
+        git_dir = Path(found.stdout.decode(errors="surrogateescape").strip() or "/nowhere")
+        if git_dir.parent == self.common_dir / "worktrees":
+            yield git_dir / "index.lock"
+            yield git_dir / "HEAD.lock"
+
+    # -- trees ---------------------------------------------------------------------------------
+
+    def _load_trees(self, roots: Iterable[Sha]) -> None:
+        wanted = {sha for sha in roots if sha not in self._trees}
+        while wanted:
+            for sha, kind, body in self._batch().read(dict.fromkeys(wanted)):
+                if kind != "tree":
+                    raise GitError(f"Git object {sha} is a {kind}, not a tree")
+                self._trees[sha] = _parse_tree(body)
+            wanted = {
+                entry.sha
+                for sha in wanted
+                for entry in self._trees[sha].values()
+                if entry.mode == TREE_MODE and entry.sha not in self._trees
+            }
+
+    def _walk(self, tree: Sha, prefix: str) -> Iterator[tuple[str, Entry]]:
+        self._load_trees([tree])
+        for name, entry in self._trees[tree].items():
+            if entry.mode == TREE_MODE:
+                yield from self._walk(entry.sha, f"{prefix}{name}/")
+            else:
+                yield prefix + name, entry
+
+    def _batch(self) -> _BatchReader:
+        if self._reader is None:
+            self._reader = _BatchReader(self.git_dir)
+        return self._reader
+
+    def _forget_reader(self) -> None:
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None
+
+
+class _BatchReader:
+    """One `git cat-file --batch-command` process, kept for as long as its Git is."""
+
+    def __init__(self, git_dir: Path) -> None:
+        self._process = subprocess.Popen(
+            ["git", f"--git-dir={git_dir}", "cat-file", "--batch-command", "--buffer"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+            env=clean_environment(),
+        )  # fmt: skip
+
+    def read(self, shas: Iterable[Sha]) -> Iterator[tuple[Sha, str, bytes]]:
+        """Yield id, kind and content of each object."""
+        wanted = list(shas)
+        for start in range(0, len(wanted), _BATCH):
+            yield from self._read(wanted[start : start + _BATCH])
+
+    def _read(self, shas: list[Sha]) -> list[tuple[Sha, str, bytes]]:
+        requests, answers = self._pipes()
+        requests.write("".join(f"contents {sha}\n" for sha in shas).encode() + b"flush\n")
+        requests.flush()
+        found = [self._answer(answers) for _ in shas]  # all of them, or the next read is off
+        for sha, (kind, _) in zip(shas, found, strict=True):
+            if kind == "missing":
+                raise GitError(f"Git object {sha} is missing here", hint="git fetch --unshallow")
+        return [(sha, kind, body) for sha, (kind, body) in zip(shas, found, strict=True)]
+
+    @staticmethod
+    def _answer(answers: IO[bytes]) -> tuple[str, bytes]:
+        header = answers.readline().decode().split()
+        if len(header) != 3:  # noqa: PLR2004  name, kind, size
+            return "missing", b""
+        return header[1], answers.read(int(header[2]) + 1)[:-1]
+
+    def _pipes(self) -> tuple[IO[bytes], IO[bytes]]:
+        stdin, stdout = self._process.stdin, self._process.stdout
+        if stdin is None or stdout is None or self._process.poll() is not None:
+            raise GitError("git cat-file ended unexpectedly")
+        return stdin, stdout
+
+    def close(self) -> None:
+        """End the process."""
+        self._process.communicate()
+
+
+def init_repository(path: Path, branch: Branch) -> None:
+    """Make an empty repository at `path`, with HEAD on an unborn `branch`."""
+    done = _spawn(["init", "--quiet", f"--initial-branch={branch}", str(path)], cwd=path)
+    if done.returncode:
+        raise GitError(f"git init failed in '{path}': {_last_line(done.stderr)}")
+
+
+def _spawn(
+    args: Sequence[str],
+    *,
+    cwd: Path,
+    data: bytes | None = None,
+    env: Mapping[str, str] | None = None,
+) -> subprocess.CompletedProcess[bytes]:
+    environment = clean_environment() | {"LC_ALL": "C.UTF-8", "GIT_TERMINAL_PROMPT": "0"}
+    environment |= dict(env or {})
+    stdin = subprocess.DEVNULL if data is None else None
+    try:
+        return subprocess.run(
+            ["git", *args], cwd=cwd, env=environment, capture_output=True, check=False,
+            input=data, stdin=stdin,
+        )  # fmt: skip
+    except FileNotFoundError as error:
+        if not cwd.is_dir():
+            raise FlowError(f"'{cwd}' is no folder") from error
+        raise GitError("git is not installed", hint="install git 2.38 or newer") from error
+
+
+def _last_line(output: bytes) -> str:
+    lines = [line.strip() for line in output.decode(errors="replace").splitlines() if line.strip()]
+    wanted = [line for line in lines if line.startswith(("fatal:", "error:"))] or lines
+    return (
+        wanted[-1].removeprefix("fatal: ").removeprefix("error: ") if wanted else "no reason given"
+    )
+
+
+def _parse_tree(body: bytes) -> dict[str, Entry]:
+    entries: dict[str, Entry] = {}
+    position = 0
+    while position < len(body):
+        space = body.index(b" ", position)
+        end = body.index(b"\0", space)
+        name = body[space + 1 : end].decode(errors="surrogateescape")
+        entries[name] = Entry(body[position:space].decode(), Sha(body[end + 1 : end + 21].hex()))
+        position = end + 21
+    return entries
+
+
+def _parse_commit(sha: Sha, body: bytes) -> Commit:
+    head, _, message = body.decode(errors="surrogateescape").partition("\n\n")
+    fields: dict[str, str] = {}
+    parents: list[Sha] = []
+    for line in head.splitlines():
+        key, _, value = line.partition(" ")
+        if key == "parent":
+            parents.append(Sha(value))
+        elif key and key not in fields:
+            fields[key] = value
+    if "tree" not in fields or "committer" not in fields:
+        raise GitError(f"Git object {sha} is no commit")
+    seconds = fields["committer"].rsplit(" ", 2)[-2]
+    author = fields.get("author", "").rpartition(">")[0] + ">"
+    return Commit(sha, Sha(fields["tree"]), tuple(parents), author, int(seconds), message)
+
+
+def _import_commit(mark: int, commit: NewCommit, ref: str, idents: Sequence[str]) -> bytes:
+    author, committer = idents
+    message = commit.message.encode("utf-8", "surrogateescape")
+    # Each commit starts from nothing; without the reset, one without parents would follow the last.
+    parts = [
+        f"reset {ref}\ncommit {ref}\nmark :{mark + 1}\nauthor {author}\ncommitter {committer}\n"
+    ]
+    parts.append(f"data {len(message)}\n")
+    lines = ["".join(parts).encode("utf-8", "surrogateescape"), message, b"\n"]
+    for place, parent in enumerate(commit.parents):
+        name = f":{parent + 1}" if isinstance(parent, int) else parent
+        lines.append(f"{'merge' if place else 'from'} {name}\n".encode())
+    if commit.tree is not None:
+        lines.append(f'M 040000 {commit.tree} ""\n'.encode())
+    lines += [_import_change(change) for change in commit.changes]
+    return b"".join([*lines, b"\n"])
+
+
+def _import_change(change: Change) -> bytes:
+    path = _quote(change.path)
+    if change.entry is not None:
+        return f"M {change.entry.mode} {change.entry.sha} ".encode() + path + b"\n"
+    if change.content is None:
+        return b"D " + path + b"\n"
+    head = f"M {change.mode} inline ".encode() + path
+    return head + f"\ndata {len(change.content)}\n".encode() + change.content + b"\n"
+
+
+def _quote(path: str) -> bytes:
+    raw = path.encode("utf-8", "surrogateescape")
+    body = b"".join(
+        bytes([byte]) if 32 < byte < 127 and byte not in b'"\\' else b"\\%03o" % byte  # noqa: PLR2004
+        for byte in raw
+    )
+    return b'"' + body + b'"'

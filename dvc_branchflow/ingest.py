@@ -1,0 +1,347 @@
+"""Appends files to an append-only branch, with nothing checked out."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from dvc_branchflow import manifest
+from dvc_branchflow.config import partition_size_bytes
+from dvc_branchflow.errors import FlowError, RejectedError, StorageError, UsageError
+from dvc_branchflow.flow import BranchSpec
+from dvc_branchflow.git import Change, NewCommit
+from dvc_branchflow.metafiles import pointer_path, render_pointer
+from dvc_branchflow.model import APPEND_ONLY, Branch, Oid, Out, Sha, parse_path
+from dvc_branchflow.project import Project, Tip
+from dvc_branchflow.work.commits import read_commit
+from dvc_branchflow.work.publish import Move, publish, require_movable
+from dvc_branchflow.work.running import until_won
+from dvc_branchflow.work.transfer import Report, manifest_of
+from dvc_branchflow.work.worktrees import branch_lock
+
+_MANY = 256  # files from which a second process is worth its start
+_NEVER = frozenset({".git", ".dvc", ".dvcignore"})  # names that git or dvc would act on
+
+
+@dataclass(frozen=True, slots=True)
+class IngestRequest:
+    """What to append: paths on disk, where they come from, and where they go.
+
+    `partition` None: by the branch's own rule (this month, the one with room, or the only one).
+    """
+
+    paths: Sequence[Path]
+    source: str
+    branch: str | None = None
+    partition: str | None = None
+    license: str | None = None
+    message: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A file as it goes in: its path below the partition, oid, and size in bytes."""
+
+    relpath: str
+    oid: Oid
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class IngestOutcome:
+    """What an ingest did (or, with a dry run, would do).
+
+    Attributes:
+        added: files that are new in the partition.
+        present: files that the partition holds already, name and content the same.
+        duplicates: new files whose content the partition holds under another name.
+        commit: None where nothing was new, or nothing was to be changed.
+    """
+
+    branch: Branch
+    partition: str
+    added: tuple[Taken, ...]
+    present: tuple[str, ...]
+    duplicates: tuple[str, ...]
+    commit: Sha | None
+
+    @property
+    def added_bytes(self) -> int:
+        """Size of what is new."""
+        return sum(file.size_bytes for file in self.added)
+
+
+def ingest(
+    project: Project, request: IngestRequest, report: Report, *, dry_run: bool = False
+) -> IngestOutcome:
+    """Append files to an append-only branch.
+
+    The files are hashed while they are copied into the cache, so that what is stored is what was
+    hashed; then stored on the DVC remote and proven there; then the manifest, the pointer and the
+    commit are written and the branch is moved. Who loses a race appends to the new tip.
+
+    Raises: UsageError, RejectedError: a file that can't go in; nothing moved.
+    """
+    project.require_history("ingest")
+    spec = _target(project, request.branch)
+    _check_text(request)
+    named = collect(request.paths)
+    if dry_run:
+        project.refresh()
+        require_movable(project, [spec.branch])
+        return _survey(project, spec, request, named)
+    report(f"hashing {len(named)} files")
+    taken = _take_in(project, named)
+
+    def attempt() -> IngestOutcome:
+        require_movable(project, [spec.branch])
+        return _append(project, spec, request, taken, report)
+
+    with branch_lock(project, spec.branch, report):
+        return until_won(project, attempt, report)
+
+
+def collect(paths: Iterable[Path]) -> dict[str, Path]:
+    """Return path below the partition → file, for files and whole folders.
+
+    A folder keeps its own name, as with `cp -r`. Raises: UsageError: a name that can't go in, a
+    link that leads outside of what was given, two files for one name, or nothing at all.
+    """
+    found: dict[str, Path] = {}
+    for path in paths:
+        for relpath, file in _expand(path):
+            _check_name(relpath)
+            if relpath in found and found[relpath] != file:
+                raise UsageError(f"two files would be called '{relpath}' in the partition")
+            found[relpath] = file
+    if not found:
+        raise UsageError("there are no files to ingest")
+    return found
+
+
+def _target(project: Project, branch: str | None) -> BranchSpec:
+    if branch is not None:
+        spec = project.spec(branch)
+        if spec.role not in APPEND_ONLY:
+            raise FlowError(
+                f"'{branch}' is a {spec.role} branch; only raw and monitor branches take files"
+            )
+        return spec
+    raw = [spec for spec in project.specs.values() if spec.role == "raw"]
+    if len(raw) != 1:
+        names = ", ".join(spec.branch for spec in raw) or "none"
+        raise UsageError(
+            f"which branch? there are: {names}", hint="git branchflow ingest --branch NAME …"
+        )
+    return raw[0]
+
+
+def _check_text(request: IngestRequest) -> None:
+    for name, text in (("--source", request.source), ("--license", request.license or "-")):
+        if not text.strip() or "\n" in text or "\r" in text:
+            raise UsageError(f"{name} has to be one line of text")
+
+
+def _expand(path: Path) -> Iterator[tuple[str, Path]]:
+    try:
+        if not path.is_dir():
+            yield path.name, _regular(path, path.parent)
+            return
+        root = path.resolve()
+        for folder, folders, files in os.walk(path, onerror=_unreadable):
+            folders.sort()
+            for name in [*folders, *files]:
+                full = Path(folder, name)
+                if full.is_symlink() and full.is_dir():
+                    raise UsageError(f"'{full}' is a link to a folder", hint=f"rm '{full}'")
+            for name in sorted(files):
+                full = Path(folder, name)
+                yield f"{root.name}/{full.relative_to(path).as_posix()}", _regular(full, root)
+    except OSError as error:
+        raise _unusable(path, error) from error
+
+
+def _regular(file: Path, root: Path) -> Path:
+    if file.is_symlink() and not file.resolve(strict=True).is_relative_to(root.resolve()):
+        raise UsageError(f"'{file}' is a link that leads outside", hint="copy what it points to")
+    mode = file.stat().st_mode
+    if not stat.S_ISREG(mode):
+        raise UsageError(f"'{file}' is no regular file")
+    if not os.access(file, os.R_OK):
+        raise UsageError(f"'{file}' can't be read", hint=f"chmod u+r '{file}'")
+    return file
+
+
+def _unreadable(error: OSError) -> None:
+    raise error
+
+
+def _unusable(path: Path, error: OSError) -> UsageError:
+    return UsageError(f"'{error.filename or path}' can't be used: {error.strerror}")
+
+
+def _check_name(relpath: str) -> None:
+    parts = relpath.split("/")
+    if any(part in _NEVER or part in {"", ".", ".."} for part in parts):
+        raise UsageError(f"'{relpath}' has a name that git or dvc would act on")
+    try:
+        relpath.encode()
+    except UnicodeEncodeError:
+        raise UsageError(f"{relpath!r} is not valid UTF-8", hint="rename the file") from None
+    if "\\" in relpath or any(ord(char) < ord(" ") for char in relpath):
+        raise UsageError(f"{relpath!r} holds a control character or backslash", hint="rename it")
+
+
+def _take_in(project: Project, named: Mapping[str, Path]) -> list[Taken]:
+    """Copy all files into the cache; several processes where there are many."""
+    paths = list(named.values())
+    if len(paths) < _MANY:
+        stored = list(project.cache.add_files(paths))
+    else:
+        with ProcessPoolExecutor() as executor:
+            stored = list(project.cache.add_files(paths, executor))
+    return [Taken(name, oid, size) for name, (_, oid, size) in zip(named, stored, strict=True)]
+
+
+def _append(
+    project: Project, spec: BranchSpec, request: IngestRequest, taken: list[Taken], report: Report
+) -> IngestOutcome:
+    tip = project.tip(spec.branch)
+    partition, old = _partition(project, spec, request, tip)
+    outcome, grown = _spliced(project, spec, partition, old, taken)
+    if not outcome.added:
+        return outcome
+    oid = manifest.manifest_oid(grown)
+    project.cache.add_bytes(oid, grown)
+    out = Out(
+        path=_out_path(spec, partition),
+        oid=oid,
+        size_bytes=(old.size_bytes or 0 if old else 0) + outcome.added_bytes,
+        nfiles=(old.nfiles or 0 if old else 0) + len(outcome.added),
+        remote=spec.rule.remote,
+    )
+    pointer = Change(pointer_path(out.path), render_pointer(out))
+    commit = NewCommit([tip.sha], _message(request, outcome), [pointer])
+    sha = project.git.write_commits([commit])[0]
+    move = Move(spec.branch, tip, sha)
+    publish(project, [move], reason=f"branchflow ingest into {spec.branch}", report=report)
+    return IngestOutcome(
+        outcome.branch, partition, outcome.added, outcome.present, outcome.duplicates, sha
+    )
+
+
+def _spliced(
+    project: Project, spec: BranchSpec, partition: str, old: Out | None, taken: list[Taken]
+) -> tuple[IngestOutcome, bytes]:
+    """What of the files is new in a partition, and its manifest with that."""
+    before = manifest_of(project, old) if old else manifest.EMPTY
+    added: list[Taken] = []
+    present: list[str] = []
+    taken_names: list[str] = []
+    for file in taken:
+        there = manifest.lookup(before, file.relpath)
+        if there is None:
+            added.append(file)
+        elif there == file.oid:
+            present.append(file.relpath)
+        else:
+            taken_names.append(file.relpath)
+    if taken_names:
+        more = f" and {len(taken_names) - 1} more" if len(taken_names) > 1 else ""
+        raise RejectedError(
+            f"'{taken_names[0]}'{more} in partition '{partition}' of '{spec.branch}' has other "
+            "content already, and what is there never changes",
+            hint="rename the new files, or give them a --partition of their own",
+        )
+    duplicates = [f.relpath for f in added if f.oid.encode() in before]
+    outcome = IngestOutcome(
+        spec.branch, partition, tuple(added), tuple(present), tuple(duplicates), None
+    )
+    if not added:
+        return outcome, before
+    _check_folders(before, added, partition)
+    return outcome, manifest.splice(before, {file.relpath: file.oid for file in added})
+
+
+def _check_folders(before: bytes, added: list[Taken], partition: str) -> None:
+    """Refuse a file where a folder of that name is, and the other way round."""
+    names = {file.relpath for file in added}
+    for name in names:
+        parts = name.split("/")
+        for above in ("/".join(parts[:n]) for n in range(1, len(parts))):
+            if above in names or manifest.lookup(before, above) is not None:
+                raise RejectedError(f"'{above}' in partition '{partition}' is a file, not a folder")
+        if manifest.has_below(before, name):
+            raise RejectedError(f"'{name}' in partition '{partition}' is a folder, not a file")
+
+
+def _survey(
+    project: Project, spec: BranchSpec, request: IngestRequest, named: Mapping[str, Path]
+) -> IngestOutcome:
+    """What an ingest would do, with nothing stored."""
+    taken = [Taken(name, *_digest(path)) for name, path in named.items()]
+    partition, old = _partition(project, spec, request, project.tip(spec.branch))
+    return _spliced(project, spec, partition, old, taken)[0]
+
+
+def _digest(path: Path) -> tuple[Oid, int]:
+    import hashlib
+
+    try:
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "md5").hexdigest()
+            return Oid(digest), file.tell()
+    except OSError as error:
+        raise StorageError(f"can't read '{path}': {error.strerror}") from error
+
+
+def _partition(
+    project: Project, spec: BranchSpec, request: IngestRequest, tip: Tip
+) -> tuple[str, Out | None]:
+    """The partition that files go to, and what it holds now."""
+    owned = read_commit(project.git, tip.sha).snapshot(spec.data or "")
+    name = request.partition or _current_partition(spec, owned)
+    if name:
+        _check_partition(name)
+    found = owned.get(_out_path(spec, name))
+    if found is not None and not found.is_dir:
+        raise FlowError(f"'{found.path}' on '{spec.branch}' is a single file, not a partition")
+    return name, found
+
+
+def _current_partition(spec: BranchSpec, owned: Mapping[str, Out]) -> str:
+    rule = spec.rule.partition
+    if rule is None:
+        return ""
+    full_bytes = partition_size_bytes(rule)
+    if full_bytes is None:
+        return datetime.now(UTC).strftime(rule)
+    numbered = sorted(path for path in owned if path.rpartition("/")[2].isdigit())
+    if numbered and (owned[numbered[-1]].size_bytes or 0) < full_bytes:
+        return numbered[-1].rpartition("/")[2]
+    return f"{len(numbered) + 1:04d}"
+
+
+def _check_partition(name: str) -> None:
+    parse_path(name)
+    if "/" in name or name.endswith(".dvc") or name.startswith("-"):
+        raise UsageError(f"'{name}' can't be a partition's name: it has to be one plain word")
+
+
+def _out_path(spec: BranchSpec, partition: str) -> str:
+    return f"{spec.data}/{partition}" if partition else str(spec.data)
+
+
+def _message(request: IngestRequest, outcome: IngestOutcome) -> str:
+    place = f" into {outcome.partition}" if outcome.partition else ""
+    files = "1 file" if len(outcome.added) == 1 else f"{len(outcome.added)} files"
+    subject = request.message or f"Ingest {files}{place}"
+    trailers = [f"Source: {request.source.strip()}"]
+    if request.license:
+        trailers.append(f"License: {request.license.strip()}")
+    return f"{subject}\n\n" + "\n".join(trailers) + "\n"

@@ -1,0 +1,137 @@
+"""Entry lists of directories (`.dir` objects) as DVC writes them, changed in place as bytes.
+
+A manifest is one line of JSON: `[{"md5": "…", "relpath": "…"}, …]`, sorted by relpath. Inside a
+JSON string a quote is always escaped, so the opening `{"md5": "` can only be an entry's start;
+that lets us search and splice a million entries without making objects of them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple
+
+from dvc_branchflow.errors import ConfigError
+from dvc_branchflow.model import Oid
+
+EMPTY = b"[]"
+_OPEN = b'{"md5": "'
+_ENTRY = re.compile(rb'\{"md5": "([0-9a-f]{32})", "relpath": ("(?:[^"\\]|\\.)*")\}')
+
+
+class Entry(NamedTuple):
+    """A file in a manifest: path below the directory, with `/`, and its oid."""
+
+    relpath: str
+    oid: Oid
+
+
+def manifest_oid(manifest: bytes) -> Oid:
+    """Return the oid of a directory that has this manifest."""
+    return Oid(hashlib.md5(manifest, usedforsecurity=False).hexdigest() + ".dir")
+
+
+def render(entries: Iterable[Entry]) -> bytes:
+    """Return the manifest of `entries`, byte for byte as DVC writes it."""
+    listed = [{"md5": entry.oid, "relpath": entry.relpath} for entry in sorted(entries)]
+    return json.dumps(listed, sort_keys=True).encode()
+
+
+def entries(manifest: bytes) -> Iterator[Entry]:
+    """Yield a manifest's entries in its order.
+
+    Raises: ConfigError: the bytes are not what DVC writes; no entry is silently passed over.
+    """
+    position = 1
+    if manifest == EMPTY:
+        return
+    if manifest[:1] != b"[":
+        raise _damaged()
+    while True:
+        match = _ENTRY.match(manifest, position)
+        if match is None:
+            raise _damaged()
+        yield Entry(_relpath(match[2]), Oid(match[1].decode()))
+        position = match.end() + 2
+        separator = manifest[match.end() : position]
+        if separator == b"]":
+            return
+        if separator != b", ":
+            raise _damaged()
+
+
+def lookup(manifest: bytes, relpath: str) -> Oid | None:
+    """Return the oid of one file in a manifest, or None; reads some 20 entries of a million."""
+    start = _insertion_point(manifest, relpath)
+    match = _ENTRY.match(manifest, start)
+    if match is None or _relpath(match[2]) != relpath:
+        return None
+    return Oid(match[1].decode())
+
+
+def has_below(manifest: bytes, folder: str) -> bool:
+    """Whether a manifest lists files below a folder."""
+    match = _ENTRY.match(manifest, _insertion_point(manifest, f"{folder}/"))
+    return match is not None and _relpath(match[2]).startswith(f"{folder}/")
+
+
+def splice(manifest: bytes, additions: Mapping[str, Oid]) -> bytes:
+    """Return the manifest with files added; all that stood in it stays, byte for byte.
+
+    Args:
+        additions: relpath → oid; none of them may be in the manifest already.
+    """
+    ordered = sorted(additions.items())
+    if manifest == EMPTY:
+        return render(Entry(relpath, oid) for relpath, oid in ordered)
+    pieces: list[bytes] = []
+    position = 0
+    end = len(manifest) - 1
+    for relpath, oid in ordered:
+        start = _insertion_point(manifest, relpath)
+        text = json.dumps({"md5": oid, "relpath": relpath}).encode()
+        if start < end:
+            pieces += (manifest[position:start], text, b", ")
+        else:
+            pieces += (manifest[position:end], b", ", text)
+            start = end
+        position = start
+    pieces.append(manifest[position:])
+    return b"".join(pieces)
+
+
+def added(old: bytes, new: bytes) -> list[Entry]:
+    """Return the entries of `new` that `old` does not have in the same place."""
+    before = set(entries(old))
+    return [entry for entry in entries(new) if entry not in before]
+
+
+def _insertion_point(manifest: bytes, relpath: str) -> int:
+    """Offset of the first entry whose relpath is >= `relpath`, or of the closing bracket."""
+    low, high = 1, len(manifest) - 1
+    while low < high:
+        middle = (low + high) // 2
+        start = manifest.rfind(_OPEN, low, middle + len(_OPEN))
+        if start < 0:
+            start = low
+        match = _ENTRY.match(manifest, start)
+        if match is None:
+            raise _damaged()
+        if _relpath(match[2]) < relpath:
+            low = min(match.end() + 2, len(manifest) - 1)
+        else:
+            high = start
+    return low
+
+
+def _relpath(text: bytes) -> str:
+    try:
+        return str(json.loads(text))
+    except ValueError as error:
+        raise _damaged() from error
+
+
+def _damaged() -> ConfigError:
+    return ConfigError("a directory's manifest is not what DVC writes")

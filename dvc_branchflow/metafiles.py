@@ -1,0 +1,337 @@
+"""Reads and writes DVC's metadata files (`.dvc`, `dvc.lock`, `dvc.yaml`) without importing DVC."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from dvc_branchflow.errors import ConfigError
+from dvc_branchflow.model import (
+    LOCK_FILE,
+    PINS_FILE,
+    PIPELINE_FILE,
+    POINTER_SUFFIX,
+    Branch,
+    Oid,
+    Out,
+    Pins,
+    Sample,
+    parse_oid,
+    parse_path,
+    parse_sha,
+)
+from dvc_branchflow.plain import dump_yaml, load_mapping
+
+# What DVC and we write for an out without further options; anything else goes through YAML.
+_CANONICAL = re.compile(
+    rb"outs:\n- md5: ([0-9a-f]{32}(?:\.dir)?)\n  size: (\d+)\n(?:  nfiles: (\d+)\n)?"
+    rb"  hash: md5\n  path: ([A-Za-z0-9_][A-Za-z0-9._-]*)\n"
+    rb"(?:  remote: ([A-Za-z][A-Za-z0-9_-]*)\n)?"
+)
+_TEMPLATE = re.compile(r"\\\$\\\{.*?\\\}")
+_NUMERIC = re.compile(r"[0-9._eE+-]+|true|false|yes|no|on|off|null|y|n", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class LockedStage:
+    """What `dvc.lock` says of one run of a stage."""
+
+    name: str
+    deps: Mapping[str, Oid | None]
+    params: Mapping[str, Mapping[str, Any]]
+    outs: Mapping[str, Out]
+
+
+@dataclass(frozen=True, slots=True)
+class OutOptions:
+    """What `dvc.yaml` says of the outs whose paths `pattern` covers."""
+
+    pattern: re.Pattern[str]
+    remote: str | None = None
+    is_cached: bool = True
+    is_pushed: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class StageDef:
+    """A stage as `dvc.yaml` declares it; `deps` are literal paths or patterns over them."""
+
+    name: str
+    deps: tuple[re.Pattern[str], ...]
+    literal_deps: tuple[str, ...]
+    outs: tuple[OutOptions, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """The parts of a `dvc.yaml` that we read: the stages, and the models it declares."""
+
+    stages: Mapping[str, StageDef] = field(default_factory=dict)
+    artifacts: Mapping[str, str] = field(default_factory=dict)
+
+    def options_for(self, path: str) -> OutOptions | None:
+        """Return what the pipeline says of the out at `path`, None where it declares none."""
+        for stage in self.stages.values():
+            for options in stage.outs:
+                if options.pattern.fullmatch(path):
+                    return options
+        return None
+
+
+def is_pointer(path: str) -> bool:
+    """Whether a path of a tree is a `.dvc` file."""
+    name = path.rpartition("/")[2]
+    return name.endswith(POINTER_SUFFIX) and name != POINTER_SUFFIX
+
+
+def pointer_path(out_path: str) -> str:
+    """Return where the pointer of an out lies."""
+    return out_path + POINTER_SUFFIX
+
+
+def parse_pointer(data: bytes, path: str) -> tuple[Out, ...]:
+    """Return the outs of a `.dvc` file that lies at `path`.
+
+    Raises: ConfigError: not what DVC writes, an id that is none, or a path that leads outside.
+    """
+    folder = path.rpartition("/")[0]
+    match = _CANONICAL.fullmatch(data)
+    if match is not None:
+        md5, size, nfiles, name, remote = (
+            part.decode() if part else None for part in match.groups()
+        )
+        return (
+            Out(
+                path=f"{folder}/{name}" if folder else str(name),
+                oid=Oid(str(md5)),
+                size_bytes=int(size or 0),
+                nfiles=int(nfiles) if nfiles else None,
+                remote=remote,
+            ),
+        )
+    document = load_mapping(data, path)
+    base = _join(folder, str(document.get("wdir", ".")), path)
+    outs = document.get("outs", [])
+    if not isinstance(outs, list):
+        raise ConfigError(f"'{path}': 'outs' has to be a list")
+    return tuple(_out(item, base, path) for item in outs if _is_committed(item, path))
+
+
+def render_pointer(out: Out) -> bytes:
+    """Return the `.dvc` file of an out, byte for byte as `dvc add` writes it."""
+    lines = ["outs:", f"- md5: {out.oid}"]
+    if out.size_bytes is not None:
+        lines.append(f"  size: {out.size_bytes}")
+    if out.nfiles is not None:
+        lines.append(f"  nfiles: {out.nfiles}")
+    if out.is_exec:
+        lines.append("  isexec: true")
+    lines += ["  hash: md5", f"  path: {_scalar(out.path.rpartition('/')[2])}"]
+    if out.remote:
+        lines.append(f"  remote: {out.remote}")
+    return ("\n".join(lines) + "\n").encode()
+
+
+def parse_lock(data: bytes, folder: str = "") -> tuple[LockedStage, ...]:
+    """Return the stages of a `dvc.lock` that lies in `folder`, with paths from the root.
+
+    Raises: ConfigError: not what DVC writes, or a path that leads outside.
+    """
+    document = load_mapping(data, LOCK_FILE)
+    stages = document.get("stages") or {}
+    if not isinstance(stages, dict):
+        raise ConfigError(f"'{LOCK_FILE}': 'stages' has to be a mapping")
+    return tuple(_locked_stage(str(name), body, folder) for name, body in stages.items())
+
+
+def parse_pipeline(data: bytes, folder: str = "") -> Pipeline:
+    """Return what we need to know of a `dvc.yaml` that lies in `folder`.
+
+    Raises: ConfigError: not what DVC reads.
+    """
+    document = load_mapping(data, PIPELINE_FILE)
+    stages = document.get("stages") or {}
+    artifacts = document.get("artifacts") or {}
+    if not isinstance(stages, dict) or not isinstance(artifacts, dict):
+        raise ConfigError(f"'{PIPELINE_FILE}': 'stages' and 'artifacts' have to be mappings")
+    return Pipeline(
+        stages={str(name): _stage_def(str(name), body, folder) for name, body in stages.items()},
+        artifacts={
+            str(name): str(body["path"])
+            for name, body in artifacts.items()
+            if isinstance(body, dict) and "path" in body
+        },
+    )
+
+
+def parse_pins(data: bytes) -> Pins:
+    """Return the pins that a `pins.yaml` records. Raises: ConfigError: not what we write."""
+    document = load_mapping(data, PINS_FILE)
+    raw_samples = document.pop("sample", None) or {}
+    if not isinstance(raw_samples, dict):
+        raise ConfigError(f"'{PINS_FILE}': 'sample' has to be a mapping")
+    samples: dict[Branch, Sample] = {}
+    for name, body in raw_samples.items():
+        if not isinstance(body, dict) or not isinstance(body.get("fraction"), int | float):
+            raise ConfigError(f"'{PINS_FILE}': 'sample.{name}' has no fraction")
+        samples[Branch(str(name))] = Sample(float(body["fraction"]), str(body.get("key", "")))
+    commits = {Branch(name): parse_sha(str(sha)) for name, sha in document.items()}
+    return Pins(commits=commits, samples=samples)
+
+
+def render_pins(pins: Pins) -> bytes:
+    """Return the `pins.yaml` of some pins: `branch: sha` lines, samples below them."""
+    document: dict[str, Any] = dict(sorted(pins.commits.items()))
+    if pins.samples:
+        document["sample"] = {
+            name: {"fraction": sample.fraction, "key": sample.key}
+            for name, sample in sorted(pins.samples.items())
+        }
+    return dump_yaml(document) if document else b"{}\n"
+
+
+def render_partitions(partitions: Mapping[str, Iterable[str]]) -> bytes:
+    """Return the `partitions.yaml` that a pipeline's matrix runs over."""
+    listed = {key: sorted(names) for key, names in sorted(partitions.items())}
+    return b"# Written with each pin; dvc.yaml runs its matrix over it.\n" + dump_yaml(
+        {"partitions": listed}
+    )
+
+
+def _is_committed(item: Any, path: str) -> bool:
+    if not isinstance(item, dict):
+        raise ConfigError(f"'{path}': an out has to be a mapping")
+    return "md5" in item
+
+
+def _out(item: Mapping[str, Any], base: str, path: str) -> Out:
+    if item.get("hash", None) != "md5":
+        raise ConfigError(
+            f"'{path}' was written by DVC 2, whose hashes differ",
+            hint="dvc cache migrate --dvc-files",
+        )
+    remote = item.get("remote")
+    return Out(
+        path=_join(base, str(item.get("path", "")), path),
+        oid=parse_oid(str(item["md5"])),
+        size_bytes=_count(item, "size", path),
+        nfiles=_count(item, "nfiles", path),
+        remote=str(remote) if remote else None,
+        is_exec=bool(item.get("isexec")),
+    )
+
+
+def _count(item: Mapping[str, Any], key: str, path: str) -> int | None:
+    value = item.get(key)
+    if value is None:
+        return None
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise ConfigError(f"'{path}': '{key}' has to be a whole number")
+    return value
+
+
+def _join(folder: str, name: str, source: str) -> str:
+    parts = [part for part in folder.split("/") if part]
+    for part in name.split("/"):
+        if part == ".." and parts:
+            parts.pop()
+        elif part == ".." or name.startswith("/"):
+            raise ConfigError(f"'{source}': path {name[:80]!r} leads outside of the repository")
+        elif part not in {"", "."}:
+            parts.append(part)
+    joined = "/".join(parts)
+    return parse_path(joined) if joined else ""
+
+
+def _locked_stage(name: str, body: Any, folder: str) -> LockedStage:
+    if not isinstance(body, dict):
+        raise ConfigError(f"'{LOCK_FILE}': stage '{name}' has to be a mapping")
+    deps = {
+        _under(folder, str(item.get("path", ""))): _dep_oid(item)
+        for item in _items(body, "deps", name)
+    }
+    outs = {}
+    for item in _items(body, "outs", name):
+        if "md5" in item:
+            out = _out(item, folder, LOCK_FILE)
+            outs[out.path] = out
+    params = body.get("params") or {}
+    if not isinstance(params, dict) or not all(isinstance(v, dict) for v in params.values()):
+        raise ConfigError(f"'{LOCK_FILE}': params of stage '{name}' have to be mappings")
+    return LockedStage(name=name, deps=deps, params=params, outs=outs)
+
+
+def _items(body: Mapping[str, Any], key: str, stage: str) -> list[dict[str, Any]]:
+    items = body.get(key) or []
+    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+        raise ConfigError(f"'{LOCK_FILE}': '{key}' of stage '{stage}' has to be a list of mappings")
+    return items
+
+
+def _dep_oid(item: Mapping[str, Any]) -> Oid | None:
+    value = item.get("md5")
+    return parse_oid(str(value)) if value else None
+
+
+def _stage_def(name: str, body: Any, folder: str) -> StageDef:
+    if not isinstance(body, dict):
+        raise ConfigError(f"'{PIPELINE_FILE}': stage '{name}' has to be a mapping")
+    inner = body.get("do", body)  # foreach … do
+    if not isinstance(inner, dict):
+        raise ConfigError(f"'{PIPELINE_FILE}': stage '{name}' has to be a mapping")
+    wdir = _under(folder, str(inner.get("wdir", ".")))
+    deps = [_under(wdir, str(item)) for item in _list(inner, "deps", name)]
+    outs = [
+        _out_options(wdir, item)
+        for key in ("outs", "metrics", "plots")
+        for item in _list(inner, key, name)
+    ]
+    return StageDef(
+        name=name,
+        deps=tuple(_pattern(dep) for dep in deps),
+        literal_deps=tuple(dep for dep in deps if "${" not in dep),
+        outs=tuple(outs),
+    )
+
+
+def _list(body: Mapping[str, Any], key: str, stage: str) -> list[Any]:
+    value = body.get(key) or []
+    if not isinstance(value, list):
+        raise ConfigError(f"'{PIPELINE_FILE}': '{key}' of stage '{stage}' has to be a list")
+    return value
+
+
+def _out_options(wdir: str, item: Any) -> OutOptions:
+    if isinstance(item, dict) and len(item) == 1:
+        path, options = next(iter(item.items()))
+        options = options if isinstance(options, dict) else {}
+        remote = options.get("remote")
+        return OutOptions(
+            pattern=_pattern(_under(wdir, str(path))),
+            remote=str(remote) if remote else None,
+            is_cached=options.get("cache", True) is not False,
+            is_pushed=options.get("push", True) is not False,
+        )
+    return OutOptions(pattern=_pattern(_under(wdir, str(item))))
+
+
+def _under(wdir: str, path: str) -> str:
+    if "${" in path or "${" in wdir:
+        return path if wdir in {".", ""} else f"{wdir}/{path}"
+    try:
+        return _join(wdir, path, PIPELINE_FILE)
+    except ConfigError:
+        return path  # an external dep; not ours to follow
+
+
+def _pattern(path: str) -> re.Pattern[str]:
+    return re.compile(_TEMPLATE.sub(".*", re.escape(path)))
+
+
+def _scalar(name: str) -> str:
+    if re.fullmatch(r"[A-Za-z_][A-Za-z0-9._-]*", name) and not _NUMERIC.fullmatch(name):
+        return name
+    rendered = dump_yaml({"path": name}).decode().rstrip("\n")
+    return rendered.removeprefix("path: ")

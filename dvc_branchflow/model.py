@@ -1,0 +1,147 @@
+"""The words of the domain as frozen values, parsed once at the border."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import NewType
+
+from dvc_branchflow.errors import ConfigError, UsageError
+
+Sha = NewType("Sha", str)
+Oid = NewType("Oid", str)
+Branch = NewType("Branch", str)
+TagName = NewType("TagName", str)
+
+ZERO_SHA = Sha("0" * 40)
+PINS_FILE = "pins.yaml"
+PARTITIONS_FILE = "partitions.yaml"
+LOCK_FILE = "dvc.lock"
+PIPELINE_FILE = "dvc.yaml"
+CONFIG_FILE = "branchflow.yaml"
+POINTER_SUFFIX = ".dvc"
+
+_SHA = re.compile(r"[0-9a-f]{40}")
+_OID = re.compile(r"[0-9a-f]{32}(\.dir)?")
+_MODEL = re.compile(r"[A-Za-z](?:[A-Za-z0-9_/-]*[A-Za-z0-9])?")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+
+class Role(StrEnum):
+    """What a branch is for."""
+
+    MAIN = "main"
+    RAW = "raw"
+    CLEAN = "clean"
+    SPLIT = "split"
+    DEV = "dev"
+    STABLE = "stable"
+    MONITOR = "monitor"
+    ANALYSIS = "analysis"
+
+
+APPEND_ONLY = frozenset({Role.RAW, Role.MONITOR})
+PIPELINE_ROLES = frozenset({Role.CLEAN, Role.SPLIT, Role.DEV, Role.STABLE})
+
+
+def parse_sha(text: str) -> Sha:
+    """Return `text` as a Git object id, or raise ConfigError."""
+    if not _SHA.fullmatch(text):
+        raise ConfigError(f"'{text[:60]}' is not a full Git commit id")
+    return Sha(text)
+
+
+def parse_oid(text: str) -> Oid:
+    """Return `text` as a DVC object id (md5, with `.dir` for a directory), or raise ConfigError."""
+    if not _OID.fullmatch(text):
+        raise ConfigError(f"'{text[:60]}' is not a DVC object id")
+    return Oid(text)
+
+
+def parse_path(text: str) -> str:
+    """Return a path that stays inside the repository, as DVC writes it, or raise ConfigError.
+
+    Everything that comes out of a branch is hostile: absolute paths, `..`, control characters,
+    backslashes and paths into `.git` or `.dvc` are refused.
+    """
+    parts = text.split("/")
+    bad = (
+        not text
+        or any(part in {"", ".", "..", ".git", ".dvc"} for part in parts)
+        or _CONTROL.search(text) is not None
+        or "\\" in text
+    )
+    if bad:
+        raise ConfigError(f"path {text[:80]!r} is not a plain path inside the repository")
+    return text
+
+
+def parse_model(text: str) -> str:
+    """Return a model's name that GTO accepts in a tag, or raise UsageError."""
+    if not _MODEL.fullmatch(text) or "//" in text:
+        raise UsageError(
+            f"'{text[:60]}' can't name a model: GTO wants letters, digits, '-', '_' and '/'"
+        )
+    return text
+
+
+@dataclass(frozen=True, slots=True)
+class Out:
+    """A path that DVC tracks, and its content.
+
+    `size_bytes` and `nfiles` are None where the metadata leaves them out.
+    """
+
+    path: str
+    oid: Oid
+    size_bytes: int | None = None
+    nfiles: int | None = None
+    remote: str | None = None
+    is_exec: bool = False
+
+    @property
+    def is_dir(self) -> bool:
+        """Whether the out is a directory, whose oid names a manifest."""
+        return self.oid.endswith(".dir")
+
+
+Snapshot = Mapping[str, Out]
+"""What a data branch publishes at a commit: path → out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Which deterministic part of an upstream's directory outs a pin holds."""
+
+    fraction: float
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pins:
+    """The upstream commits that a branch is built on, as `pins.yaml` records them."""
+
+    commits: Mapping[Branch, Sha] = field(default_factory=dict)
+    samples: Mapping[Branch, Sample] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """A broken rule, as data."""
+
+    code: str
+    branch: Branch
+    path: str
+    found: str
+    repair: str
+
+
+@dataclass(frozen=True, slots=True)
+class RefUpdate:
+    """A ref to move from `old` (None: it does not exist) to `new`."""
+
+    ref: str
+    old: Sha | None
+    new: Sha

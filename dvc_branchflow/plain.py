@@ -1,0 +1,96 @@
+"""Reads YAML that may be hostile into plain values: bounded size, no aliases, no duplicate keys."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Hashable
+from typing import Any
+
+from dvc_branchflow.errors import ConfigError
+
+MAX_YAML_BYTES = 16 * 1024 * 1024
+_MAYBE_ALIAS = re.compile(rb"(?:^|[\s\[{,:-])[*&][^\s]", re.MULTILINE)
+
+
+def load_yaml(data: bytes, name: str) -> Any:
+    """Return the plain values in a YAML document.
+
+    Args:
+        data: the file's bytes, UTF-8.
+        name: what to call it in an error.
+    Raises: ConfigError: too large, not UTF-8, not YAML, an alias, or a key that stands twice.
+    """
+    import yaml
+
+    if len(data) > MAX_YAML_BYTES:
+        raise ConfigError(f"'{name}' is too large: {len(data)} bytes of YAML")
+    try:
+        if _MAYBE_ALIAS.search(data):
+            _refuse_aliases(data, name)
+        return yaml.load(data, Loader=_loader())  # noqa: S506  a safe loader, made stricter
+    except yaml.YAMLError as error:
+        reason = " ".join(str(error).split())
+        raise ConfigError(f"'{name}' is not valid YAML: {reason[:200]}") from error
+    except (ValueError, TypeError, RecursionError) as error:
+        raise ConfigError(f"'{name}' is not valid YAML: {error}") from error
+
+
+def load_mapping(data: bytes, name: str) -> dict[str, Any]:
+    """Like `load_yaml`, for a document that has to be a mapping with text keys (or empty)."""
+    value = load_yaml(data, name)
+    if value is None:
+        return {}
+    if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
+        raise ConfigError(f"'{name}' has to be a mapping with text keys")
+    return value
+
+
+def dump_yaml(value: object) -> bytes:
+    """Return `value` as YAML in the order given, one entry a line."""
+    import yaml
+
+    dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+    text = yaml.dump(
+        value, Dumper=dumper, sort_keys=False, allow_unicode=True, default_flow_style=False
+    )
+    return str(text).encode()
+
+
+def _refuse_aliases(data: bytes, name: str) -> None:
+    import yaml
+
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    for event in yaml.parse(data, Loader=loader):
+        if isinstance(event, yaml.AliasEvent):
+            raise ConfigError(f"'{name}' uses a YAML alias, which is not allowed here")
+
+
+_LOADER: list[type] = []
+
+
+def _loader() -> Any:
+    if not _LOADER:
+        _LOADER.append(_make_loader())
+    return _LOADER[0]
+
+
+def _make_loader() -> type:
+    import yaml
+
+    base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+    class StrictLoader(base):  # type: ignore[misc]
+        def construct_mapping(self, node: Any, deep: bool = False) -> dict[Hashable, Any]:  # noqa: FBT001, FBT002
+            seen: set[str] = set()
+            for key, _ in node.value:
+                if not isinstance(key.value, str):
+                    continue
+                if key.value in seen:
+                    raise yaml.constructor.ConstructorError(
+                        None, None, f"key '{key.value}' stands twice", key.start_mark
+                    )
+                seen.add(key.value)
+            mapping: dict[Hashable, Any] = super().construct_mapping(node, deep=deep)
+            return mapping
+
+    return StrictLoader

@@ -1,0 +1,247 @@
+"""Opens a repository: hands out its gates, its config and its branches; has no verbs."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import platformdirs
+
+from dvc_branchflow.config import FlowConfig, parse_config
+from dvc_branchflow.errors import ConfigError, FlowError, StorageError
+from dvc_branchflow.flow import BranchSpec, describe, describe_all
+from dvc_branchflow.git import Git, Ref
+from dvc_branchflow.model import CONFIG_FILE, Branch, Sha
+from dvc_branchflow.objects import Cache, DvcConfig, Store, open_store, parse_dvc_config
+from dvc_branchflow.plain import load_mapping
+
+_DVC_CONFIG = ".dvc/config"
+
+
+@dataclass(frozen=True, slots=True)
+class Tip:
+    """Where a branch stands: here (`local`), on the git remote, and which of the two counts.
+
+    The one that is ahead counts. `is_diverged`: neither is; then the remote's counts.
+    """
+
+    branch: Branch
+    sha: Sha
+    local: Sha | None
+    published: Sha | None
+    is_diverged: bool = False
+
+    @property
+    def is_ahead(self) -> bool:
+        """Whether there are commits here that the git remote lacks."""
+        return self.local == self.sha and self.published not in {None, self.sha}
+
+
+@dataclass
+class Project:
+    """A repository that branchflow works in."""
+
+    git: Git
+    _stores: dict[str, Store] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def open(cls, path: Path) -> Project:
+        """Open the repository around `path`. Raises: GitError: there is none."""
+        return cls(Git.discover(path))
+
+    # -- where things are ----------------------------------------------------------------------
+
+    @property
+    def state_dir(self) -> Path:
+        """Our own files beside Git's: worktrees, locks, logs. All of it can be deleted."""
+        return self.git.common_dir / "branchflow"
+
+    @cached_property
+    def main_checkout(self) -> Path | None:
+        """The repository's first worktree, which holds DVC's cache; None in a bare repository."""
+        trees = self.git.worktrees()
+        return trees[0].path if trees and trees[0].path.is_dir() else None
+
+    @cached_property
+    def cache(self) -> Cache:
+        """DVC's local cache, shared between the worktrees."""
+        configured = self.dvc_config.cache.get("dir")
+        if configured:
+            return Cache(Path(configured))
+        home = self.main_checkout
+        return Cache(home / ".dvc" / "cache" if home else self.state_dir / "cache")
+
+    @cached_property
+    def git_remote(self) -> str | None:
+        """The git remote that the team shares: the only one, or `origin`."""
+        names = self.git.remotes()
+        if len(names) > 1 and "origin" not in names:
+            raise FlowError(
+                f"none of the git remotes is called 'origin': {', '.join(names)}",
+                hint=f"git remote rename {names[0]} origin",
+            )
+        return "origin" if "origin" in names else next(iter(names), None)
+
+    # -- what is said --------------------------------------------------------------------------
+
+    @cached_property
+    def config(self) -> FlowConfig:
+        """The flow, read from the tracking branch whatever is checked out.
+
+        Raises: ConfigError: no branch that could be it holds a `branchflow.yaml`.
+        """
+        for tip in self._tracking_candidates():
+            found = self.git.files(tip.sha).get(CONFIG_FILE)
+            if found is None:
+                continue
+            content = self.git.read_blobs([found.sha])[found.sha]
+            config = parse_config(load_mapping(content, CONFIG_FILE))
+            if config.tracking != tip.branch:
+                raise ConfigError(
+                    f"'{CONFIG_FILE}' on '{tip.branch}' names '{config.tracking}' as 'tracking'",
+                    hint=f"set 'tracking: {tip.branch}' there",
+                )
+            return config
+        raise ConfigError(
+            f"no '{CONFIG_FILE}' on the main branch: this repository has no flow yet",
+            hint="git branchflow init",
+        )
+
+    @property
+    def tracking(self) -> Tip:
+        """The tip of the branch that holds the config and the run records."""
+        return self.tip(self.config.tracking)
+
+    @cached_property
+    def dvc_config(self) -> DvcConfig:
+        """DVC's settings: those committed on the tracking branch, and this machine's own."""
+        tip = self.tracking
+        entry = self.git.files(tip.sha).get(_DVC_CONFIG)
+        committed = self.git.read_blobs([entry.sha])[entry.sha].decode() if entry else ""
+        home = self.main_checkout
+        folder = (home or self.git.git_dir) / ".dvc"
+        layers = [(_text(path), path.parent) for path in _machine_configs()]
+        layers.append((committed, folder))
+        layers.append((_text(folder / "config.local"), folder))
+        return parse_dvc_config(layers)
+
+    def store(self, name: str | None) -> Store:
+        """Return the DVC remote of that name (None: the default one).
+
+        Raises: StorageError: no such remote is configured.
+        """
+        name = name or self.dvc_config.default_remote
+        if name is None:
+            raise StorageError(
+                "no default DVC remote is configured", hint="dvc remote add --default NAME URL"
+            )
+        if name not in self._stores:
+            if name not in self.dvc_config.remotes:
+                raise StorageError(
+                    f"DVC remote '{name}' is not configured on '{self.config.tracking}'",
+                    hint=f"dvc remote add {name} URL",
+                )
+            self._stores[name] = open_store(self.dvc_config.remotes[name])
+        return self._stores[name]
+
+    # -- branches ------------------------------------------------------------------------------
+
+    @cached_property
+    def refs(self) -> dict[str, Ref]:
+        """All branches and tags, as they were when first asked for; see `refresh`."""
+        return self.git.refs()
+
+    @cached_property
+    def tips(self) -> dict[Branch, Tip]:
+        """Every branch here and on the git remote, whichever is ahead."""
+        local = _named(self.refs, "refs/heads/")
+        remote = self.git_remote
+        published = _named(self.refs, f"refs/remotes/{remote}/") if remote else {}
+        names = sorted(local.keys() | published.keys())
+        return {name: self._tip(name, local.get(name), published.get(name)) for name in names}
+
+    @property
+    def tags(self) -> dict[str, Ref]:
+        """All tags by their short name."""
+        prefix = "refs/tags/"
+        return {n.removeprefix(prefix): ref for n, ref in self.refs.items() if n.startswith(prefix)}
+
+    def tip(self, branch: str) -> Tip:
+        """Return where a branch stands. Raises: FlowError: there is no such branch."""
+        try:
+            return self.tips[Branch(branch)]
+        except KeyError:
+            known = ", ".join(self.tips) or "none"
+            raise FlowError(f"there is no branch '{branch}'; there are: {known}") from None
+
+    def spec(self, branch: str) -> BranchSpec:
+        """Return what a branch is for, by the config."""
+        return describe(self.config, branch, self.tips)
+
+    @cached_property
+    def specs(self) -> dict[Branch, BranchSpec]:
+        """Every existing branch that has a role, upstream first."""
+        return describe_all(self.config, self.tips)
+
+    def refresh(self, *, fetch: bool = True) -> None:
+        """Forget what was read of refs and config; with `fetch`, ask the git remote first."""
+        if fetch and self.git_remote:
+            self.git.fetch(self.git_remote)
+        for name in ("refs", "tips", "specs", "config", "dvc_config"):
+            self.__dict__.pop(name, None)
+
+    def require_history(self, what: str) -> None:
+        """Raise FlowError in a shallow clone, where `what` can't be done."""
+        if self.git.is_shallow:
+            raise FlowError(f"{what} needs the history, and this clone is shallow",
+                            hint="git fetch --unshallow")  # fmt: skip
+
+    def _tip(self, name: Branch, local: Sha | None, published: Sha | None) -> Tip:
+        if local is None or published is None or local == published:
+            sha = published or local
+            assert sha is not None  # noqa: S101  the name came from one of the two
+            return Tip(name, sha, local, published)
+        if self.git.is_ancestor(local, published):
+            return Tip(name, published, local, published)
+        if self.git.is_ancestor(published, local):
+            return Tip(name, local, local, published)
+        return Tip(name, published, local, published, is_diverged=True)
+
+    def _tracking_candidates(self) -> list[Tip]:
+        names = [Branch("main"), Branch("master")]
+        remote = self.git_remote
+        head = self.git.run("symbolic-ref", "--quiet", f"refs/remotes/{remote}/HEAD", check=False)
+        if remote and head.returncode == 0:
+            ref = head.stdout.decode().strip()
+            names.insert(0, Branch(ref.removeprefix(f"refs/remotes/{remote}/")))
+        own = self.git.run("symbolic-ref", "--quiet", "HEAD", check=False).stdout.decode().strip()
+        names.append(Branch(own.removeprefix("refs/heads/")))
+        return [self.tips[name] for name in dict.fromkeys(names) if name in self.tips]
+
+
+def _named(refs: dict[str, Ref], prefix: str) -> dict[Branch, Sha]:
+    return {
+        Branch(name.removeprefix(prefix)): ref.commit
+        for name, ref in refs.items()
+        if name.startswith(prefix)
+    }
+
+
+def _machine_configs() -> list[Path]:
+    """DVC's system-wide and per-user config files, the later ones first."""
+    system = os.environ.get("DVC_SYSTEM_CONFIG_DIR") or platformdirs.site_config_dir(
+        "dvc", "iterative"
+    )
+    user = os.environ.get("DVC_GLOBAL_CONFIG_DIR") or platformdirs.user_config_dir(
+        "dvc", "iterative"
+    )
+    return [Path(system) / "config", Path(user) / "config"]
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError:
+        return ""

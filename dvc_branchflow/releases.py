@@ -1,0 +1,180 @@
+"""Moves code from dev to stable, and releases what stable makes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from dvc_branchflow.errors import FlowError
+from dvc_branchflow.flow import BranchSpec, describe
+from dvc_branchflow.git import Change, Entry, NewCommit
+from dvc_branchflow.model import Branch, Role, Sha
+from dvc_branchflow.project import Project
+from dvc_branchflow.versions import Bump
+from dvc_branchflow.work.commits import CommitData, read_commit
+from dvc_branchflow.work.pinning import PinPlan, plan_pins
+from dvc_branchflow.work.publish import Move, publish, require_movable
+from dvc_branchflow.work.releasing import (
+    ReleaseOutcome,
+    ReleasePlan,
+    code_files,
+    current_pins,
+    plan_release,
+    release_branch,
+    run_checks,
+)
+from dvc_branchflow.work.running import until_won
+from dvc_branchflow.work.transfer import Report
+from dvc_branchflow.work.worktrees import branch_lock, lay_worktree
+
+
+@dataclass(frozen=True, slots=True)
+class PromoteOutcome:
+    """What `promote` did: the files of code that changed on stable, and the commit (None: none)."""
+
+    source: Branch
+    target: Branch
+    code: tuple[str, ...]
+    pins: Mapping[Branch, Sha]
+    checks: tuple[str, ...]
+    commit: Sha | None
+
+
+def promote(project: Project, dev: str, report: Report, *, dry_run: bool = False) -> PromoteOutcome:
+    """Move a dev branch's code (not its data, not its outs) to its stable branch.
+
+    The dev branch's own checks pass on the exact tree first. The stable branch is made if there
+    is none; its pins move up to at least those that the code was written on, unsampled.
+
+    Raises: RunError: a check failed; nothing moved.
+    """
+    project.require_history("promote")
+    source = project.spec(dev)
+    if source.role is not Role.DEV:
+        raise FlowError(f"'{dev}' is a {source.role} branch; code is promoted from dev branches")
+
+    def attempt() -> PromoteOutcome:
+        target = stable_for(project, source)
+        require_movable(project, [target.branch])
+        return _promote(project, source, target, report, dry_run=dry_run)
+
+    with branch_lock(project, source.branch, report):
+        return until_won(project, attempt, report)
+
+
+def release(project: Project, branch: str, bump: Bump | None, report: Report) -> ReleaseOutcome:
+    """Train, evaluate, fit finally and publish a stable branch: branch, tag and record, or none."""
+    project.require_history("release")
+    return release_branch(project, branch, None, bump, report)
+
+
+def plan(project: Project, branch: str, bump: Bump | None) -> ReleasePlan | None:
+    """Return what `release` would do, on fresh refs."""
+    project.require_history("release")
+    project.refresh()
+    spec = project.spec(branch)
+    return plan_release(project, spec, current_pins(project, spec), bump)
+
+
+def stable_for(project: Project, source: BranchSpec) -> BranchSpec:
+    """Return the stable branch (it may not exist yet) whose code comes from a dev branch.
+
+    Raises: FlowError: none, or more than one.
+    """
+    found: list[BranchSpec] = []
+    for rule in project.config.with_role(Role.STABLE):
+        name = rule.pattern.replace("*", source.star) if source.star else rule.pattern
+        if "*" in name:
+            continue
+        spec = describe(project.config, name, project.tips)
+        if spec.code == source.branch:
+            found.append(spec)
+    if len(found) != 1:
+        names = ", ".join(spec.branch for spec in found) or "none"
+        raise FlowError(
+            f"'{source.branch}' needs one stable branch that takes its code; found: {names}",
+            hint=f"set 'code: {source.branch}' on one stable branch in branchflow.yaml",
+        )
+    return found[0]
+
+
+def _promote(
+    project: Project, source: BranchSpec, target: BranchSpec, report: Report, *, dry_run: bool
+) -> PromoteOutcome:
+    dev = read_commit(project.git, project.tip(source.branch).sha)
+    tip = project.tips.get(target.branch)
+    stable = read_commit(project.git, tip.sha) if tip else None
+    changes = _code_changes(project, source, target, dev, stable)
+    pins = _pins(project, target, dev, stable)
+    outcome = PromoteOutcome(
+        source=source.branch,
+        target=target.branch,
+        code=tuple(change.path for change in changes),
+        pins=pins.pins.commits,
+        checks=tuple(source.rule.checks),
+        commit=None,
+    )
+    if dry_run or (stable and not changes and not pins.changes):
+        return outcome
+    if source.rule.checks:
+        worktree = lay_worktree(project, source.branch, dev.sha)
+        env = {"BRANCHFLOW_BRANCH": source.branch}
+        run_checks(project, source.branch, source.rule.checks, worktree, env, report)
+    sha = project.git.write_commits(_commits(source, dev, stable, changes, pins))[-1]
+    publish(
+        project, [Move(target.branch, tip, sha)],
+        reason=f"branchflow promote {source.branch}", report=report,
+    )  # fmt: skip
+    return PromoteOutcome(
+        outcome.source, outcome.target, outcome.code, outcome.pins, outcome.checks, sha
+    )
+
+
+def _commits(
+    source: BranchSpec,
+    dev: CommitData,
+    stable: CommitData | None,
+    changes: list[Change],
+    pins: PinPlan,
+) -> list[NewCommit]:
+    """The merge that brings the code, and where pins move, the merge that sets them."""
+    parents = [stable.sha, dev.sha] if stable else [dev.sha]
+    message = f"Promote {source.branch} to stable\n\nPromoted-from: {source.branch}@{dev.sha}\n"
+    commits = [NewCommit(parents, message, changes)]
+    if pins.changes:
+        trailers = "\n".join(pins.trailers)
+        subject = f"Pin {', '.join(pins.moved)}\n\n{trailers}\n"
+        commits.append(NewCommit([0, *pins.upstreams], subject, pins.changes))
+    return commits
+
+
+def _code_changes(
+    project: Project,
+    source: BranchSpec,
+    target: BranchSpec,
+    dev: CommitData,
+    stable: CommitData | None,
+) -> list[Change]:
+    """What makes the stable branch's code that of dev; for a new branch, dev without the rest."""
+    wanted = code_files(project, source, dev)
+    if stable is None:
+        return [Change(path) for path in sorted(dev.files.keys() - wanted.keys())]
+    there: Mapping[str, Entry] = code_files(project, target, stable)
+    gone = [Change(path) for path in sorted(there.keys() - wanted.keys())]
+    new = [Change(p, entry=e) for p, e in sorted(wanted.items()) if there.get(p) != e]
+    return gone + new
+
+
+def _pins(
+    project: Project, target: BranchSpec, dev: CommitData, stable: CommitData | None
+) -> PinPlan:
+    """The stable branch's pins, moved up to at least those of dev."""
+    wanted: dict[Branch, Sha] = {}
+    for name in target.upstreams:
+        theirs = dev.pins.commits.get(name)
+        ours = stable.pins.commits.get(name) if stable else None
+        if theirs is None or (ours and project.git.is_ancestor(theirs, ours)):
+            theirs = ours
+        if theirs is not None:
+            wanted[name] = theirs
+    return plan_pins(project, target, stable, wanted)

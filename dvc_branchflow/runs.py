@@ -1,0 +1,141 @@
+"""Runs branches: one of them, or all that are behind, upstream first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from dvc_branchflow.errors import BranchflowError, FlowError
+from dvc_branchflow.flow import BranchSpec
+from dvc_branchflow.model import PIPELINE_ROLES, Branch, Role, Sha
+from dvc_branchflow.project import Project
+from dvc_branchflow.work.commits import read_commit
+from dvc_branchflow.work.releasing import plan_release, release_branch
+from dvc_branchflow.work.running import RunOutcome, RunPlan, plan_run, run_branch
+from dvc_branchflow.work.transfer import Report
+
+_DATA_ROLES = frozenset({Role.CLEAN, Role.SPLIT})
+Verdict = Literal["run", "released", "current", "behind", "failed", "below a failure", "empty"]
+
+
+@dataclass(frozen=True, slots=True)
+class SyncStep:
+    """What became of one branch in a sync. `error` says why where it failed."""
+
+    branch: Branch
+    verdict: Verdict
+    commit: Sha | None = None
+    tag: str | None = None
+    error: BranchflowError | None = None
+
+
+def run(project: Project, branch: str, report: Report) -> RunOutcome:
+    """Re-pin a branch at its upstreams' tips, reproduce its pipeline, judge, store, move the ref.
+
+    Raises: RunError: a stage failed; no ref moved, its log is kept.
+    """
+    _check_role(project.spec(branch))
+    project.require_history("run")
+    return run_branch(project, branch, None, report)
+
+
+def plan(project: Project, branch: str) -> RunPlan:
+    """Return what `run` would do, on fresh refs."""
+    _check_role(project.spec(branch))
+    project.require_history("run")
+    project.refresh()
+    return plan_run(project, branch)
+
+
+def sync(
+    project: Project,
+    branches: Sequence[str],
+    report: Report,
+    *,
+    every: bool = False,
+    dry_run: bool = False,
+) -> Iterator[SyncStep]:
+    """Bring what is behind up to date, upstream first; yield each branch's step as it is done.
+
+    Data branches are run, stable ones retrained and released. A branch below a failure is left
+    alone, and the others go on.
+
+    Args:
+        branches: only these; empty: all data and stable branches.
+        every: dev branches as well, which otherwise are their developers' business.
+    """
+    project.require_history("sync")
+    project.refresh()
+    for name in branches:
+        _check_role(project.spec(name))
+    order = [spec for spec in project.specs.values() if spec.role in PIPELINE_ROLES]
+    failed: set[Branch] = set()
+    waiting: set[Branch] = set()
+    for spec in order:
+        wanted = spec.branch in branches if branches else every or spec.role is not Role.DEV
+        if not wanted:
+            continue
+        if failed & set(spec.upstreams):
+            failed.add(spec.branch)
+            yield SyncStep(spec.branch, "below a failure")
+            continue
+        if dry_run:
+            step = _foresee(project, spec, waiting)
+            if step.verdict == "behind":
+                waiting.add(spec.branch)
+        else:
+            report(f"looking at {spec.branch}")
+            step = _bring_up(project, spec, report)
+        if step.verdict == "failed":
+            failed.add(spec.branch)
+        yield step
+
+
+def _check_role(spec: BranchSpec) -> None:
+    if spec.role not in PIPELINE_ROLES:
+        raise FlowError(f"'{spec.branch}' is a {spec.role} branch, which has no pipeline to run")
+
+
+def _is_empty(project: Project, spec: BranchSpec) -> bool:
+    """Whether an upstream publishes nothing yet, so that there is nothing to do."""
+    for name in spec.upstreams:
+        owned = project.spec(name).data or ""
+        if not read_commit(project.git, project.tip(name).sha).snapshot(owned):
+            return True
+    return False
+
+
+def _bring_up(project: Project, spec: BranchSpec, report: Report) -> SyncStep:
+    try:
+        if _is_empty(project, spec):
+            return SyncStep(spec.branch, "empty")
+        if spec.role is Role.STABLE:
+            done = release_branch(project, spec.branch, _tips(project, spec), None, report)
+            if done.record is None:
+                return SyncStep(spec.branch, "current")
+            return SyncStep(spec.branch, "released", Sha(done.record.commit), done.record.tag)
+        outcome = run_branch(project, spec.branch, None, report, always=False)
+    except BranchflowError as error:
+        return SyncStep(spec.branch, "failed", error=error)
+    verdict: Verdict = "run" if outcome.commit else "current"
+    return SyncStep(spec.branch, verdict, outcome.commit)
+
+
+def _foresee(project: Project, spec: BranchSpec, waiting: set[Branch]) -> SyncStep:
+    try:
+        if waiting & set(spec.upstreams):
+            return SyncStep(spec.branch, "behind")
+        if _is_empty(project, spec):
+            return SyncStep(spec.branch, "empty")
+        if spec.role is Role.STABLE:
+            is_behind = plan_release(project, spec, _tips(project, spec), None) is not None
+        else:
+            is_behind = plan_run(project, spec.branch).is_needed
+    except BranchflowError as error:
+        return SyncStep(spec.branch, "failed", error=error)
+    return SyncStep(spec.branch, "behind" if is_behind else "current")
+
+
+def _tips(project: Project, spec: BranchSpec) -> Mapping[Branch, Sha]:
+    return {name: project.tip(name).sha for name in spec.upstreams}

@@ -1,0 +1,65 @@
+"""Checks out a branch or a release with exactly its data."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from dvc_branchflow.dvcio import dvc_text
+from dvc_branchflow.errors import FlowError
+from dvc_branchflow.model import Sha
+from dvc_branchflow.project import Project
+from dvc_branchflow.work.commits import read_commit
+from dvc_branchflow.work.transfer import Report, fetch
+
+
+@dataclass(frozen=True, slots=True)
+class SwitchOutcome:
+    """Where the checkout stands now. `branch` is None for a detached HEAD."""
+
+    rev: str
+    branch: str | None
+    commit: Sha
+    outs: int
+    files_fetched: int
+
+
+def switch(project: Project, rev: str, report: Report, *, dry_run: bool = False) -> SwitchOutcome:
+    """Check out a branch (or a tag or commit, detached) and put its data in place.
+
+    The data comes into the cache first, so that a remote that can't be reached changes nothing;
+    files are linked from there as DVC's `cache.type` says.
+
+    Raises: FlowError: changes in the checkout, in Git or in data, that this would lose.
+    """
+    top = project.git.toplevel
+    if top is None:
+        raise FlowError("a bare repository has no checkout to switch", hint="git clone it first")
+    branch = rev if rev in project.tips else None
+    sha = project.tip(rev).local or project.tip(rev).sha if branch else project.git.resolve(rev)
+    data = read_commit(project.git, sha)
+    if dry_run:
+        return SwitchOutcome(rev, branch, sha, len(data.outs), 0)
+    _refuse_changes(project, top)
+    fetched = fetch(project, data.outs.values(), report)
+    project.git.run("switch", "--quiet", *([branch] if branch else ["--detach", sha]), cwd=top)
+    report(f"placing {len(data.outs)} outs")
+    dvc_text(["checkout", "--quiet", "--force"], cwd=top)
+    return SwitchOutcome(rev, branch, sha, len(data.outs), fetched)
+
+
+def _refuse_changes(project: Project, top: Path) -> None:
+    changed = project.git.text("status", "--porcelain", "--untracked-files=no", cwd=top)
+    if changed:
+        path = changed.splitlines()[0][3:]
+        raise FlowError(f"'{path}' has changes that are not committed", hint="git stash")
+    if not (top / ".dvc").is_dir():
+        return
+    shown = dvc_text(["data", "status", "--json", "--granular"], cwd=top)
+    uncommitted = json.loads(shown).get("uncommitted", {})
+    for kind in ("modified", "added", "renamed"):
+        for path in uncommitted.get(kind, []):
+            raise FlowError(
+                f"data '{path}' is {kind}, and nobody has a copy", hint=f"dvc add {path}"
+            )

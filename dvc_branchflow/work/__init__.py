@@ -1,0 +1,1 @@
+"""What more than one verb needs: reading commits, moving objects, running stages, moving refs."""

@@ -1,0 +1,208 @@
+"""Runs a branch's pipeline in its worktree, and says what of the result belongs into Git."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dvc_branchflow.dvcio import dvc, dvc_text
+from dvc_branchflow.errors import RunError
+from dvc_branchflow.git import EXECUTABLE_MODE, FILE_MODE, LINK_MODE, Change
+from dvc_branchflow.metafiles import LockedStage, parse_lock, pointer_path
+from dvc_branchflow.model import LOCK_FILE, PIPELINE_FILE, Out
+from dvc_branchflow.plain import load_mapping
+from dvc_branchflow.project import Project
+from dvc_branchflow.work.commits import CommitData
+from dvc_branchflow.work.transfer import Report, fetch
+
+_IGNORE_FILE = ".gitignore"
+_FAILURE = re.compile(r"ERROR: (.*)")
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """What a run of a pipeline leaves: changes for Git, and what it was seen to write besides.
+
+    `stages` are those that really ran, by the log.
+    """
+
+    changes: tuple[Change, ...]
+    strays: tuple[str, ...]
+    stages: tuple[str, ...]
+    log: Path
+
+
+def needed_outs(data: CommitData, pinned: Mapping[str, Out]) -> list[Out]:
+    """Return what has to lie in the workspace before `dvc repro` may run.
+
+    A stage that names a pinned out exactly, and ran on this very content, is passed over by
+    `dvc repro --allow-missing` with nothing there. All else has to be complete: a stage that
+    depends on a folder above several outs would silently run on the part that it finds.
+    """
+    locked = {path: oid for stage in data.stages for path, oid in stage.deps.items()}
+    covering = {
+        path for stage in data.pipeline.stages.values() for path in stage.literal_deps
+    } | set(locked)
+    needed: dict[str, Out] = {}
+    for path, out in {**data.outs, **pinned}.items():
+        is_covered = any(path.startswith(f"{above}/") for above in covering)
+        is_new = path in pinned and locked.get(path) != out.oid and _is_dep(data, path)
+        if is_covered or is_new:
+            needed[path] = out
+    return list(needed.values())
+
+
+def reproduce(
+    project: Project,
+    worktree: Path,
+    data: CommitData,
+    pinned: Mapping[str, Out],
+    log: Path,
+    *,
+    env: Mapping[str, str],
+    report: Report,
+) -> RunResult:
+    """Put the needed data in place, run `dvc repro`, and collect what changed.
+
+    Raises: RunError: a stage failed; its output is in the log. Nothing else was touched.
+    """
+    if PIPELINE_FILE not in data.files or not data.pipeline.stages:
+        return RunResult((), (), (), log)
+    needed = needed_outs(data, pinned)
+    checkout(project, worktree, needed, data, report)
+    report("dvc repro")
+    with log.open("wb") as file:
+        code = dvc(
+            ["--wait-for-lock", "repro", "--pull", "--allow-missing"],
+            cwd=worktree,
+            log=file,
+            env=env,
+        )
+    output = log.read_text(encoding="utf-8", errors="replace")
+    if code:
+        found = _FAILURE.search(output)
+        reason = found[1].strip() if found else f"dvc repro ended with exit code {code}"
+        raise RunError(f"the pipeline failed: {reason[:300]}", hint=f"less '{log}'", log=str(log))
+    return _collect(project, worktree, output, log)
+
+
+def checkout(
+    project: Project, worktree: Path, outs: Iterable[Out], data: CommitData, report: Report
+) -> None:
+    """Put outs in place in a worktree, linked from the cache where the file system can."""
+    wanted = list(outs)
+    if not wanted:
+        return
+    fetch(project, wanted, report)
+    report(f"placing {len(wanted)} outs")
+    targets = [
+        pointer_path(out.path) if pointer_path(out.path) in data.files else out.path
+        for out in wanted
+    ]
+    dvc_text(["checkout", "--quiet", "--force", *targets], cwd=worktree)
+
+
+def is_current(project: Project, data: CommitData) -> bool:
+    """Whether `dvc.lock` was made from what the commit holds, as far as Git can tell.
+
+    Code and params are compared by content, pins and outs by oid; DVC itself is not asked, so a
+    changed `cmd` goes unseen here (and is seen by `dvc repro`).
+    """
+    if not data.stages:
+        return not data.pipeline.stages
+    made = {path: out.oid for stage in data.stages for path, out in stage.outs.items()}
+    held = {out.path: out.oid for out in data.pointers.values()}
+    deps = {path for stage in data.stages for path in stage.deps}
+    in_git = _git_md5(project, data, deps - held.keys())
+    for stage in data.stages:
+        for path, oid in stage.deps.items():
+            now = held.get(path) or in_git.get(path) or made.get(path)
+            if now is not None and now != oid:
+                return False
+    covers = tuple(f"{path}/" for path in deps)
+    is_used = all(p in deps or p.startswith(covers) or not _is_dep(data, p) for p in held)
+    return is_used and _params_are_current(project, data)
+
+
+def _params_are_current(project: Project, data: CommitData) -> bool:
+    named = {name for stage in data.stages for name in stage.params if name in data.files}
+    blobs = project.git.read_blobs(data.files[name].sha for name in named)
+    values = {
+        name: load_mapping(blobs[data.files[name].sha], name)
+        for name in named
+        if name.endswith((".yaml", ".yml"))
+    }
+    return all(
+        _look_up(values[name], key) == value
+        for stage in data.stages
+        for name, params in stage.params.items()
+        if name in values
+        for key, value in params.items()
+    )
+
+
+def _look_up(values: Any, dotted: str) -> Any:
+    for part in dotted.split("."):
+        if not isinstance(values, dict) or part not in values:
+            return None
+        values = values[part]
+    return values
+
+
+def _git_md5(project: Project, data: CommitData, paths: Iterable[str]) -> dict[str, str]:
+    wanted = {path: data.files[path].sha for path in paths if path in data.files}
+    blobs = project.git.read_blobs(wanted.values())
+    return {
+        path: hashlib.md5(blobs[sha], usedforsecurity=False).hexdigest()
+        for path, sha in wanted.items()
+    }
+
+
+def _is_dep(data: CommitData, path: str) -> bool:
+    return any(
+        pattern.fullmatch(path) or any(path.startswith(f"{dep}/") for dep in stage.literal_deps)
+        for stage in data.pipeline.stages.values()
+        for pattern in stage.deps
+    )
+
+
+def _collect(project: Project, worktree: Path, output: str, log: Path) -> RunResult:
+    lock = worktree / LOCK_FILE
+    stages = parse_lock(lock.read_bytes()) if lock.is_file() else ()
+    declared = _declared(stages)
+    changes: list[Change] = []
+    strays: list[str] = []
+    for path in project.git.changed_paths(worktree):
+        name = path.rpartition("/")[2]
+        is_out = path in declared or path.startswith(tuple(f"{p}/" for p in declared))
+        if is_out or name in {LOCK_FILE, _IGNORE_FILE}:
+            changes.append(_change(worktree, path))
+        elif name.endswith(".dvc"):
+            raise RunError(
+                f"a stage changed '{path}', the pointer of its input",
+                hint=f"less '{log}'",
+                log=str(log),
+            )
+        else:
+            strays.append(path)
+    ran = re.findall(r"^Running stage '(.+?)':", output, re.MULTILINE)
+    return RunResult(tuple(changes), tuple(strays), tuple(ran), log)
+
+
+def _declared(stages: Iterable[LockedStage]) -> set[str]:
+    return {path for stage in stages for path in stage.outs}
+
+
+def _change(worktree: Path, path: str) -> Change:
+    file = worktree / path
+    if file.is_symlink():
+        return Change(path, os.fsencode(file.readlink()), mode=LINK_MODE)
+    if not file.exists():
+        return Change(path)
+    mode = EXECUTABLE_MODE if os.access(file, os.X_OK) else FILE_MODE
+    return Change(path, file.read_bytes(), mode=mode)

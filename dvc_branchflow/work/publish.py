@@ -1,0 +1,142 @@
+"""Moves refs to new commits: data first, proven on its remote; then all refs in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dvc_branchflow.errors import FlowError, LostRaceError
+from dvc_branchflow.model import Branch, Out, RefUpdate, Sha
+from dvc_branchflow.project import Project, Tip
+from dvc_branchflow.work.commits import read_commits
+from dvc_branchflow.work.transfer import Report, ensure_stored, needs_of
+
+_HEADS = "refs/heads/"
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A branch to move from the tip that a plan was made on (None: new) to a commit."""
+
+    branch: Branch
+    old: Tip | None
+    new: Sha
+
+
+@dataclass(frozen=True, slots=True)
+class NewTag:
+    """An annotated tag to create."""
+
+    ref: str
+    sha: Sha
+    commit: Sha
+
+
+def require_movable(project: Project, branches: Sequence[str]) -> None:
+    """Raise FlowError where moving a branch would pull it from under somebody's checkout.
+
+    With a git remote the branch is moved there, and a checked-out one here is left behind it.
+    """
+    for branch in branches:
+        tip = project.tips.get(Branch(branch))
+        if tip is not None and tip.is_diverged:
+            raise FlowError(
+                f"'{branch}' here and on git remote '{project.git_remote}' went different ways",
+                hint=f"git switch {branch}; git pull --rebase",
+            )
+        where = _checked_out(project).get(Branch(branch))
+        if where is not None and project.git_remote is None:
+            raise FlowError(
+                f"'{branch}' is checked out in '{where}', which this command leaves alone",
+                hint=f"git -C '{where}' switch --detach",
+            )
+
+
+def publish(
+    project: Project,
+    moves: Sequence[Move],
+    *,
+    reason: str,
+    report: Report,
+    tags: Sequence[NewTag] = (),
+    complete: Sequence[Sha] = (),
+) -> None:
+    """Store and prove the objects of all new commits, then move the refs: all of them or none.
+
+    Args:
+        complete: commits of which every object is proven, not only what is new.
+    Raises: LostRaceError: a ref moved meanwhile. StorageError: an object can't be proven.
+    """
+    tips = [move.new for move in moves] + [tag.commit for tag in tags]
+    _store_objects(project, tips, [m.old.sha for m in moves if m.old], complete, report)
+    if project.git_remote:
+        updates = [
+            RefUpdate(_HEADS + m.branch, m.old.published if m.old else None, m.new) for m in moves
+        ]
+        updates += [RefUpdate(tag.ref, None, tag.sha) for tag in tags]
+        report(f"pushing {', '.join(u.ref.split('/', 2)[2] for u in updates)}")
+        project.git.push(project.git_remote, updates)
+    _move_here(project, moves, tags, reason)
+    project.refresh(fetch=False)
+
+
+def left_behind(project: Project, branches: Sequence[str]) -> list[str]:
+    """Return the branches that are checked out here and behind the git remote now."""
+    return [
+        branch
+        for branch in branches
+        if branch in _checked_out(project) and project.tip(branch).sha != project.tip(branch).local
+    ]
+
+
+def _store_objects(
+    project: Project,
+    tips: Sequence[Sha],
+    old: Sequence[Sha],
+    complete: Sequence[Sha],
+    report: Report,
+) -> None:
+    remote = project.git_remote
+    proven = [f"--remotes={remote}"] if remote else list(old)
+    new = project.git.rev_list("--topo-order", *tips, "--not", *proven, "--tags") if tips else []
+    parents = {sha: commit.parents for sha, commit in project.git.commits(new).items()}
+    around = {parent for group in parents.values() for parent in group}
+    data = read_commits(project.git, [*new, *sorted(around), *complete])
+    for sha in reversed(new):
+        known: dict[str, Out] = {}
+        for parent in reversed(parents[sha]):
+            known |= data[parent].outs
+        ensure_stored(project, needs_of(project, data[sha].outs.values(), known), report)
+    for sha in complete:
+        ensure_stored(project, needs_of(project, data[sha].outs.values()), report)
+
+
+def _move_here(
+    project: Project, moves: Sequence[Move], tags: Sequence[NewTag], reason: str
+) -> None:
+    remote = project.git_remote
+    held = _checked_out(project)
+    updates: list[RefUpdate] = []
+    for move in moves:
+        local = move.old.local if move.old else None
+        if remote is None or (local is not None and move.branch not in held):
+            updates.append(RefUpdate(_HEADS + move.branch, local, move.new))
+    updates += [RefUpdate(tag.ref, None, tag.sha) for tag in tags]
+    try:
+        project.git.update_refs(updates, reason)
+    except LostRaceError:
+        # What counts is on the git remote already; a branch that moved here is its owner's.
+        if remote is None:
+            raise
+    if remote:
+        project.git.fetch(remote)
+
+
+def _checked_out(project: Project) -> dict[Branch, Path]:
+    ours = project.state_dir
+    return {
+        tree.branch: tree.path
+        for tree in project.git.worktrees()
+        if tree.branch is not None and ours not in tree.path.parents
+    }

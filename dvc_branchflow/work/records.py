@@ -1,0 +1,122 @@
+"""Run records: one JSON a release, in its tag and on the tracking branch, with all it came from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from dvc_branchflow.errors import ConfigError
+from dvc_branchflow.git import Git
+from dvc_branchflow.model import Branch, Sha
+from dvc_branchflow.project import Project
+from dvc_branchflow.work.commits import read_commits
+
+SCHEMA = "branchflow/run/1"
+FOLDER = "runs"
+CERTIFICATE_FILE = "certificate.json"
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """One release, and every ingredient of it.
+
+    Attributes:
+        commit: the tagged commit of the stable branch.
+        code: where its code was promoted from, and a digest over the code's files.
+        pins: upstream branch → commit.
+        certificate: digest of the split that it was evaluated on, None where there is none.
+        metrics: metrics file → its content.
+        outs: path → md5, size in bytes and, for what the release ships, sha256.
+        seconds: how long its pipeline took.
+    """
+
+    tag: str
+    model: str
+    version: str
+    commit: str
+    code: Mapping[str, Any]
+    pins: Mapping[str, str]
+    certificate: str | None
+    params: Mapping[str, Any]
+    metrics: Mapping[str, Any]
+    outs: Mapping[str, Mapping[str, Any]]
+    checks: Mapping[str, Any]
+    environment: Mapping[str, str]
+    seconds: float
+    who: str
+    when: str
+    schema: str = field(default=SCHEMA)
+
+    def to_json(self) -> str:
+        """Return the record as it stands in the tag and on the tracking branch."""
+        return json.dumps(asdict(self), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+
+    @property
+    def path(self) -> str:
+        """Where the record lies on the tracking branch."""
+        return f"{FOLDER}/{self.model}/{self.version}.json"
+
+    def flat_metrics(self) -> dict[str, float]:
+        """Return the metrics by dotted name, without the file's name where it is the only one."""
+        flat: dict[str, float] = {}
+        for name, body in self.metrics.items():
+            prefix = "" if len(self.metrics) == 1 else f"{name}:"
+            flat |= {prefix + key: value for key, value in _flatten(body, "")}
+        return flat
+
+
+def parse_record(content: bytes, where: str) -> RunRecord:
+    """Return the record in a JSON document. Raises: ConfigError: it is none."""
+    try:
+        document = json.loads(content)
+        if document.get("schema") != SCHEMA:
+            raise ConfigError(
+                f"'{where}' is no run record of ours: schema {document.get('schema')!r}"
+            )
+        return RunRecord(**document)
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise ConfigError(f"'{where}' is no run record: {error}") from error
+
+
+def read_records(project: Project) -> list[RunRecord]:
+    """Return all records on the tracking branch, oldest first."""
+    files = project.git.files(project.tracking.sha)
+    wanted = {
+        path: entry.sha
+        for path, entry in files.items()
+        if path.startswith(f"{FOLDER}/") and path.endswith(".json")
+    }
+    blobs = project.git.read_blobs(wanted.values())
+    records = [parse_record(blobs[sha], path) for path, sha in wanted.items()]
+    return sorted(records, key=lambda record: (record.when, record.tag))
+
+
+def record_in_tag(git: Git, sha: Sha, tag: str) -> RunRecord | None:
+    """Return the record that an annotated tag's message carries, or None."""
+    body = git.read_blobs([sha])[sha]
+    start = body.find(b"\n{\n")
+    return parse_record(body[start + 1 :], tag) if start >= 0 else None
+
+
+def certificate_of(project: Project, pins: Mapping[Branch, Sha]) -> str | None:
+    """Return the split certificate at the pinned commits, None where none of them has one."""
+    for data in read_commits(project.git, list(pins.values())).values():
+        entry = data.files.get(CERTIFICATE_FILE)
+        if entry is None:
+            continue
+        try:
+            found = json.loads(project.git.read_blobs([entry.sha])[entry.sha])
+            return str(found["certificate"])
+        except (ValueError, KeyError, TypeError):
+            continue
+    return None
+
+
+def _flatten(body: Any, prefix: str) -> list[tuple[str, float]]:
+    if isinstance(body, dict):
+        return [pair for key, value in body.items() for pair in _flatten(value, f"{prefix}{key}.")]
+    if isinstance(body, int | float) and not isinstance(body, bool):
+        return [(prefix.rstrip("."), float(body))]
+    return []

@@ -1,0 +1,193 @@
+"""Runs one branch: new pins, its pipeline in a worktree, the judge, and the commit that results."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from dvc_branchflow.errors import LostRaceError, RejectedError
+from dvc_branchflow.flow import BranchSpec
+from dvc_branchflow.git import NewCommit
+from dvc_branchflow.model import Branch, Sha
+from dvc_branchflow.policy import judge_result
+from dvc_branchflow.project import Project, Tip
+from dvc_branchflow.work.commits import CommitData, read_commit
+from dvc_branchflow.work.pinning import PinPlan, pinned_outs, plan_pins
+from dvc_branchflow.work.pipeline import RunResult, is_current, reproduce
+from dvc_branchflow.work.publish import Move, publish, require_movable
+from dvc_branchflow.work.transfer import Report
+from dvc_branchflow.work.worktrees import branch_lock, lay_worktree, log_path
+
+_RACES = 8
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class RunPlan:
+    """What a run is going to do: the pins that it moves, and whether its pipeline is behind."""
+
+    branch: Branch
+    tip: Tip
+    pins: PinPlan
+    is_current: bool
+
+    @property
+    def is_needed(self) -> bool:
+        """Whether anything is behind at all."""
+        return bool(self.pins.changes) or not self.is_current
+
+
+@dataclass(frozen=True, slots=True)
+class RunOutcome:
+    """What a run did. `commit` is None where there was nothing to do."""
+
+    branch: Branch
+    moved: tuple[Branch, ...]
+    stages: tuple[str, ...]
+    strays: tuple[str, ...]
+    commit: Sha | None
+    seconds: float
+    log: Path | None
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A commit that no ref points at yet, and the run that made it."""
+
+    commit: NewCommit
+    sha: Sha
+    data: CommitData
+    result: RunResult
+    worktree: Path
+    seconds: float
+
+
+def plan_run(project: Project, branch: str, wanted: Mapping[Branch, Sha] | None = None) -> RunPlan:
+    """Work out what running a branch means now."""
+    spec = project.spec(branch)
+    tip = project.tip(branch)
+    current = read_commit(project.git, tip.sha)
+    pins = plan_pins(project, spec, current, wanted)
+    return RunPlan(spec.branch, tip, pins, is_current(project, current))
+
+
+def run_branch(
+    project: Project,
+    branch: str,
+    wanted: Mapping[Branch, Sha] | None,
+    report: Report,
+    *,
+    always: bool = True,
+) -> RunOutcome:
+    """Re-pin a branch, reproduce its pipeline, judge it, store its data, and move the ref.
+
+    Args:
+        always: ask `dvc repro` even where nothing looks behind.
+    Raises: RunError, RejectedError, StorageError, …: nothing moved.
+    """
+    spec = project.spec(branch)
+
+    def attempt() -> RunOutcome:
+        require_movable(project, [branch])
+        plan = plan_run(project, branch, wanted)
+        if not (plan.is_needed or always):
+            return RunOutcome(spec.branch, (), (), (), None, 0.0, None)
+        made = execute(project, spec, plan.tip, plan.pins, {}, report)
+        moved = made.sha != plan.tip.sha
+        if moved:
+            move = Move(spec.branch, plan.tip, made.sha)
+            publish(project, [move], reason=f"branchflow run {branch}", report=report)
+        return RunOutcome(
+            branch=spec.branch,
+            moved=plan.pins.moved,
+            stages=made.result.stages,
+            strays=made.result.strays,
+            commit=made.sha if moved else None,
+            seconds=made.seconds,
+            log=made.result.log,
+        )
+
+    with branch_lock(project, spec.branch, report):
+        return until_won(project, attempt, report)
+
+
+def until_won(project: Project, attempt: Callable[[], _T], report: Report) -> _T:
+    """Make and apply a plan on fresh refs; make it anew when somebody else moved one first.
+
+    Raises: LostRaceError: others won each time.
+    """
+    for _ in range(_RACES - 1):
+        project.refresh()
+        try:
+            return attempt()
+        except LostRaceError:
+            report("a branch moved meanwhile; planning again")
+    project.refresh()
+    return attempt()
+
+
+def execute(
+    project: Project,
+    spec: BranchSpec,
+    tip: Tip,
+    pins: PinPlan,
+    env: Mapping[str, str],
+    report: Report,
+) -> Candidate:
+    """Run a branch's pipeline on its (new) pins and write the commit; no ref moves.
+
+    The candidate is the tip itself where nothing changed. The caller holds the branch's lock.
+    """
+    started = time.monotonic()
+    parents = [tip.sha, *(sha for sha in pins.upstreams if sha != tip.sha)]
+    message = _message(spec, pins, ())
+    base = tip.sha
+    if pins.changes:
+        base = project.git.write_commits([NewCommit(parents, message, pins.changes)])[0]
+    data = read_commit(project.git, base)
+    worktree = lay_worktree(project, spec.branch, base)
+    log = log_path(project, spec.branch, "repro")
+    pinned = pinned_outs(project, spec, data)
+    result = reproduce(
+        project, worktree, data, pinned, log,
+        env={"BRANCHFLOW_BRANCH": spec.branch, **env}, report=report,
+    )  # fmt: skip
+    changes = (*pins.changes, *result.changes)
+    commit = NewCommit(parents, _message(spec, pins, result.stages), changes)
+    sha = project.git.write_commits([commit])[0] if changes else tip.sha
+    made = read_commit(project.git, sha)
+    _judge(project, spec, pins, made, result)
+    return Candidate(commit, sha, made, result, worktree, time.monotonic() - started)
+
+
+def _judge(
+    project: Project, spec: BranchSpec, pins: PinPlan, made: CommitData, result: RunResult
+) -> None:
+    owned = [project.spec(name).data for name in spec.upstreams]
+    found = judge_result(
+        spec.branch,
+        pinned=pins.outs,
+        outs=made.outs,
+        upstream_data=[path for path in owned if path],
+        git_sizes={change.path: len(change.content or b"") for change in result.changes},
+    )
+    if found:
+        first = found[0]
+        more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+        raise RejectedError(
+            f"{first.code}: '{first.path}' on '{spec.branch}' {first.found}{more}",
+            hint=first.repair,
+        )
+
+
+def _message(spec: BranchSpec, pins: PinPlan, stages: tuple[str, ...]) -> str:
+    if pins.moved:
+        what = f"Pin {', '.join(pins.moved)}"
+        subject = f"{what} and run {len(stages)} stages" if stages else what
+    else:
+        subject = f"Run {len(stages)} stages of {spec.branch}"
+    trailers = "\n".join(pins.trailers)
+    return f"{subject}\n\n{trailers}\n" if trailers else f"{subject}\n"

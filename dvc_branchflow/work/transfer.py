@@ -1,0 +1,127 @@
+"""Brings objects where they are needed: to the DVC remotes, proven, or into the local cache."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from dvc_branchflow.errors import StorageError
+from dvc_branchflow.manifest import Entry, added, entries
+from dvc_branchflow.model import Oid, Out
+from dvc_branchflow.project import Project
+
+Report = Callable[[str], None]
+RemoteName = str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """Objects that have to be on one DVC remote: oid → the out's path that asks for it."""
+
+    remote: RemoteName
+    files: Mapping[Oid, str]
+    manifests: Mapping[Oid, str]
+
+
+def needs_of(
+    project: Project, outs: Iterable[Out], known: Mapping[str, Out] | None = None
+) -> list[Need]:
+    """Return the objects behind outs, by DVC remote.
+
+    Args:
+        known: outs by path whose objects were proven before; of a directory that only grew or
+            changed, just the files that are new at their place are named.
+    """
+    files: defaultdict[RemoteName, dict[Oid, str]] = defaultdict(dict)
+    manifests: defaultdict[RemoteName, dict[Oid, str]] = defaultdict(dict)
+    before = known or {}
+    for out in outs:
+        old = before.get(out.path)
+        if old is not None and (old.oid, old.remote) == (out.oid, out.remote):
+            continue
+        if not out.is_dir:
+            files[out.remote][out.oid] = out.path
+            continue
+        manifests[out.remote][out.oid] = out.path
+        for entry in _new_entries(project, out, old):
+            files[out.remote].setdefault(entry.oid, f"{out.path}/{entry.relpath}")
+    remotes = files.keys() | manifests.keys()
+    return [Need(name, files[name], manifests[name]) for name in sorted(remotes, key=str)]
+
+
+def ensure_stored(project: Project, needs: Iterable[Need], report: Report) -> int:
+    """Put on the DVC remotes what they lack, files before manifests; return how many it were.
+
+    Raises: StorageError: an object is neither here nor there, or a remote can't be reached.
+    """
+    count = 0
+    for need in needs:
+        count += _ensure(project, need.remote, need.files, report)
+        count += _ensure(project, need.remote, need.manifests, report)
+    return count
+
+
+def fetch(project: Project, outs: Iterable[Out], report: Report) -> int:
+    """Bring all objects behind outs into the cache, each proven; return how many it were."""
+    wanted = list(outs)
+    count = fetch_objects(project, ((out.oid, out.remote) for out in wanted), report)
+    listed = [
+        (entry.oid, out.remote)
+        for out in wanted
+        if out.is_dir
+        for entry in entries(project.cache.manifest(out.oid))
+    ]
+    return count + fetch_objects(project, listed, report)
+
+
+def fetch_objects(
+    project: Project, objects: Iterable[tuple[Oid, RemoteName]], report: Report
+) -> int:
+    """Bring single objects into the cache; return how many were not there."""
+    missing: defaultdict[RemoteName, dict[Oid, None]] = defaultdict(dict)
+    for oid, remote in objects:
+        if not project.cache.has(oid):
+            missing[remote][oid] = None
+    for remote, oids in missing.items():
+        report(f"fetching {len(oids)} object{'s' if len(oids) > 1 else ''}")
+        project.store(remote).get({oid: project.cache.path(oid) for oid in oids})
+    return sum(len(oids) for oids in missing.values())
+
+
+def manifest_of(project: Project, out: Out) -> bytes:
+    """Return a directory's manifest, from the cache or else from its DVC remote."""
+    fetch_objects(project, [(out.oid, out.remote)], lambda _: None)
+    return project.cache.manifest(out.oid)
+
+
+def _new_entries(project: Project, out: Out, old: Out | None) -> Iterable[Entry]:
+    manifest = manifest_of(project, out)
+    if old is None or not old.is_dir or old.remote != out.remote:
+        return entries(manifest)
+    return added(manifest_of(project, old), manifest)
+
+
+def _ensure(project: Project, remote: RemoteName, oids: Mapping[Oid, str], report: Report) -> int:
+    if not oids:
+        return 0
+    store = project.store(remote)
+    there = store.sizes(oids)
+    lacking = [oid for oid in oids if not _is_whole(project, oid, there.get(oid))]
+    for oid in lacking:
+        if not project.cache.has(oid):
+            raise StorageError(
+                f"'{oids[oid]}' (object {oid}) is neither in the cache nor on the DVC remote",
+                hint="dvc push  # in the clone that made it",
+            )
+    if lacking:
+        report(f"storing {len(lacking)} object{'s' if len(lacking) > 1 else ''}")
+        store.put({oid: project.cache.path(oid) for oid in lacking})
+    return len(lacking)
+
+
+def _is_whole(project: Project, oid: Oid, stored_bytes: int | None) -> bool:
+    if stored_bytes is None:
+        return False
+    cached = project.cache.path(oid)
+    return not cached.exists() or cached.stat().st_size == stored_bytes

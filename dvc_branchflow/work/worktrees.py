@@ -1,0 +1,92 @@
+"""A checkout of our own for each branch: fixed place, clean state, the shared cache."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import quote
+
+from dvc_branchflow.dvcio import mend_locks
+from dvc_branchflow.errors import GitError
+from dvc_branchflow.model import Branch, Sha
+from dvc_branchflow.objects import RemoteConfig
+from dvc_branchflow.project import Project
+from dvc_branchflow.work.transfer import Report
+
+_KEPT = (".dvc/tmp", ".dvc/config.local")
+
+
+@contextmanager
+def branch_lock(project: Project, branch: Branch, report: Report) -> Iterator[None]:
+    """Hold a branch for this process; another one in this clone waits. The lock dies with us."""
+    path = project.state_dir / "locks" / slug(branch)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            report(f"waiting for another command on '{branch}'")
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def lay_worktree(project: Project, branch: Branch, commit: Sha) -> Path:
+    """Return a checkout of `commit` that holds nothing else; the caller holds the branch's lock.
+
+    The place is the same for a branch each time: DVC keys its state by path. No hook of the user
+    runs, and the settings of this machine (cache, absolute remotes) come along.
+    """
+    path = project.state_dir / "worktrees" / slug(branch)
+    try:
+        project.git.reset_worktree(path, commit, _KEPT)
+    except GitError:
+        shutil.rmtree(path, ignore_errors=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        project.git.add_worktree(path, commit)
+    except FileNotFoundError:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        project.git.add_worktree(path, commit)
+    (path / ".dvc").mkdir(exist_ok=True)
+    (path / ".dvc" / "config.local").write_text(_machine_settings(project), encoding="utf-8")
+    mend_locks(path / ".dvc" / "tmp")
+    return path
+
+
+def slug(branch: str) -> str:
+    """Return a file name for a branch, the same one always and for no other branch."""
+    readable = re.sub(r"[^A-Za-z0-9.-]", "_", branch)[:60]
+    if readable == branch:
+        return readable
+    digest = hashlib.blake2b(branch.encode(), digest_size=4).hexdigest()
+    return f"{readable}-{digest}"
+
+
+def _machine_settings(project: Project) -> str:
+    """DVC's config.local for a worktree: the main checkout's, with every path made absolute."""
+    config = project.dvc_config
+    sections = [_section("cache", {**config.cache, "dir": str(project.cache.root)})]
+    core = {key: value for key, value in config.core.items() if key in {"remote", "site_cache_dir"}}
+    sections.append(_section("core", {**core, "autostage": "false"}))
+    sections += [_remote_section(remote) for remote in config.remotes.values()]
+    return "".join(sections)
+
+
+def _remote_section(remote: RemoteConfig) -> str:
+    return _section(f"'remote \"{remote.name}\"'", {"url": remote.url, **remote.options})
+
+
+def _section(name: str, values: Mapping[str, str]) -> str:
+    lines = [f'    {key} = "{value}"\n' for key, value in values.items()]
+    return f"[{name}]\n" + "".join(lines)
+
+
+def log_path(project: Project, branch: Branch, name: str) -> Path:
+    """Return where the log of a run on a branch goes."""
+    folder = project.state_dir / "logs" / slug(branch)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / f"{quote(name, safe='')}.log"
