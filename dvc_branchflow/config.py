@@ -122,6 +122,8 @@ def parse_config(document: Mapping[str, Any]) -> FlowConfig:
     roles = {name: _role(name, body) for name, body in entries.items()}
     rules = tuple(_rule(name, entries[name], roles) for name in entries)
     _no_shared_data(rules)
+    if not any(rule.pattern == tracking for rule in rules):
+        rules = (BranchRule(tracking, Role.MAIN), *rules)
     return FlowConfig(tracking=Branch(tracking), rules=rules)
 
 

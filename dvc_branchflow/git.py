@@ -425,6 +425,21 @@ def init_repository(path: Path, branch: Branch) -> None:
         raise GitError(f"git init failed in '{path}': {_last_line(done.stderr)}")
 
 
+def init_bare(path: Path) -> None:
+    """Make an empty bare repository, as on a server."""
+    path.mkdir(parents=True)
+    done = _spawn(["init", "--quiet", "--bare", "--initial-branch=main", str(path)], cwd=path)
+    if done.returncode:
+        raise GitError(f"git init failed in '{path}': {_last_line(done.stderr)}")
+
+
+def clone(source: Path, target: Path) -> None:
+    """Clone a repository."""
+    done = _spawn(["clone", "--quiet", str(source), str(target)], cwd=source)
+    if done.returncode:
+        raise GitError(f"git clone failed: {_last_line(done.stderr)}")
+
+
 def _spawn(
     args: Sequence[str],
     *,

@@ -150,7 +150,7 @@ class _Layout:
         self._move(self.project, new, report)
 
     def _move(self, project: Project, new: Mapping[Branch, Sha], report: Report) -> None:
-        """Move the branches; the tracking one with its checkout, where it is what is checked out."""
+        """Move the branches, and with the tracking one the checkout that shows it."""
         main = new.get(self.tracking)
         shown = main is not None and self._is_checked_out(project)
         was_unborn = self._tip(self.tracking) is None
@@ -176,6 +176,10 @@ class _Layout:
         if ref not in project.refs:
             project.git.update_refs([RefUpdate(ref, None, main)], "branchflow init")
         project.git.run("read-tree", "-m", "-u", main, cwd=self._top(project))
+
+    def _fast_forward(self, project: Project, main: Sha) -> None:
+        merge = (*NO_HOOKS, "merge", "--ff-only", "--quiet", main)
+        project.git.run(*merge, cwd=self._top(project))
 
     def _is_checked_out(self, project: Project) -> bool:
         head = project.git.run("symbolic-ref", "--quiet", "HEAD", check=False).stdout.decode()
@@ -269,9 +273,9 @@ class _Layout:
         }
 
     def _ignored(self) -> list[str]:
-        """Ignored paths. `?*`, not `*`: DVC's reader of .gitignore takes `data/raw/*` for the
-        folder itself as well, and then loses the pointers in it.
-        """
+        """Return the paths that Git ignores on every branch."""
+        # `?*`, not `*`: to DVC's reader of .gitignore, `data/raw/*` ignores the folder itself as
+        # well, and the pointers in it are lost.
         lines: list[str] = []
         for rule in self.config.rules:
             if rule.data:

@@ -43,18 +43,22 @@ def lay_worktree(project: Project, branch: Branch, commit: Sha) -> Path:
     """
     path = project.state_dir / "worktrees" / slug(branch)
     try:
-        project.git.reset_worktree(path, commit, _KEPT)
-    except GitError:
-        shutil.rmtree(path, ignore_errors=True)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        project.git.add_worktree(path, commit)
-    except FileNotFoundError:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        project.git.add_worktree(path, commit)
+        if (path / ".git").is_file():
+            project.git.reset_worktree(path, commit, _KEPT)
+        else:
+            _add(project, path, commit)
+    except GitError:  # what a killed run left is beyond repair
+        _add(project, path, commit)
     (path / ".dvc").mkdir(exist_ok=True)
     (path / ".dvc" / "config.local").write_text(_machine_settings(project), encoding="utf-8")
     mend_locks(path / ".dvc" / "tmp")
     return path
+
+
+def _add(project: Project, path: Path, commit: Sha) -> None:
+    shutil.rmtree(path, ignore_errors=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    project.git.add_worktree(path, commit)
 
 
 def slug(branch: str) -> str:

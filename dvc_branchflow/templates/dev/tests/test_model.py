@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import random
 from collections.abc import Iterator
 from http.client import HTTPConnection
 from pathlib import Path
 from threading import Thread
 
+import numpy as np
 import pytest
 import yaml
 
@@ -23,12 +23,12 @@ OUTS = ["models/evaluated.joblib", shipped.MODEL.as_posix(), shipped.CARD.as_pos
 
 def run(*, kind: str = "boosting", target: str = "price") -> None:
     """Lay made-up rows in the working directory and run the three stages on them."""
-    rng = random.Random(1)
+    rng = np.random.default_rng(1)
     for side, count in {"train": 400, "validation": 100, "test": 100}.items():
         rows = ["size,colour,is_big,price"]
         for _ in range(count):
             size, colour = rng.uniform(0, 10), rng.choice(["red", "green", ""])
-            price = 3 * size + 5 * (colour == "red") + rng.gauss(0, 0.1)
+            price = 3 * size + 5 * (colour == "red") + rng.normal(0, 0.1)
             rows.append(f"{size:.3f},{colour},{'yes' if size > 5 else 'no'},{price:.3f}")
         rows.append(f"NA,a colour only {side} has,no,7")
         path = data.SPLIT / "2024-01" / side / "00.csv"
@@ -79,7 +79,7 @@ def test_a_changed_model_is_not_loaded() -> None:
 
 
 @pytest.fixture
-def server(folder: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     """Serve a model on a free port."""
     monkeypatch.setenv("BRANCHFLOW_TAG", "example@v1.0.0")
     run()

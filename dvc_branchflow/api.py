@@ -1,0 +1,31 @@
+"""The same verbs from Python: `project = open_project(".")`, then `status(project)` and so on.
+
+Every function returns the plain frozen value that `--json` prints and raises BranchflowError.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from dvc_branchflow.compare import Comparison, compare, runs
+from dvc_branchflow.errors import BranchflowError
+from dvc_branchflow.ingest import IngestOutcome, IngestRequest, ingest
+from dvc_branchflow.init import InitPlan, InitRequest, init
+from dvc_branchflow.pins import PinOutcome, pin
+from dvc_branchflow.project import Project
+from dvc_branchflow.releases import PromoteOutcome, promote, release
+from dvc_branchflow.runs import SyncStep, run, sync
+from dvc_branchflow.status import FlowStatus, status
+from dvc_branchflow.switch import SwitchOutcome, switch
+
+__all__ = [
+    "BranchflowError", "Comparison", "FlowStatus", "IngestOutcome", "IngestRequest", "InitPlan",
+    "InitRequest", "PinOutcome", "Project", "PromoteOutcome", "SwitchOutcome", "SyncStep",
+    "compare", "ingest", "init", "open_project", "pin", "promote", "release", "run", "runs",
+    "status", "switch", "sync",
+]  # fmt: skip
+
+
+def open_project(path: Path | str) -> Project:
+    """Open the repository around `path`. Raises: GitError: there is none."""
+    return Project.open(Path(path))

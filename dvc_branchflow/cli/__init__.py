@@ -1,0 +1,7 @@
+"""The command `git branchflow`: parses, calls one verb, hands the value to one renderer."""
+
+from __future__ import annotations
+
+from dvc_branchflow.cli.run import main
+
+__all__ = ["main"]

@@ -1,0 +1,85 @@
+"""The argument parser, made from the list of commands; the reference in the docs comes from it."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from typing import Any
+
+import shtab
+
+from dvc_branchflow import __version__
+from dvc_branchflow.cli.commands import COMMANDS, Command
+from dvc_branchflow.errors import UsageError
+
+_SHELLS = ("bash", "zsh", "tcsh")
+
+
+class Parser(argparse.ArgumentParser):
+    """Raises UsageError where argparse would print and exit."""
+
+    def error(self, message: str) -> Any:
+        """Report what is wrong with the command line."""
+        raise UsageError(message, hint=f"{self.prog} -h")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of `git branchflow`."""
+    common = _common()
+    parser = Parser(
+        prog="git branchflow",
+        description="Branches are all you need: data, code, models and records on plain Git and DVC.",
+        parents=[common],
+    )
+    parser.add_argument("--version", action="version", version=f"dvc-branchflow {__version__}")
+    parser.add_argument("--print-completion", choices=_SHELLS, help="print a completion script")
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", parser_class=Parser)
+    for command in COMMANDS:
+        _add(verbs, command, common)
+    return parser
+
+
+def completion(parser: argparse.ArgumentParser, shell: str) -> str:
+    """Return a completion script for a shell."""
+    parser.prog = "git-branchflow"
+    script = str(shtab.complete(parser, shell))
+    if shell == "bash":
+        # git's own completion calls this for `git branchflow <TAB>`.
+        script += "\n_git_branchflow() { _shtab_git_branchflow; }\n"
+    return script
+
+
+def _common() -> argparse.ArgumentParser:
+    """Options that may stand before and after the verb."""
+    common = Parser(add_help=False, argument_default=argparse.SUPPRESS)
+    common.add_argument("-C", dest="directory", metavar="DIR", help="work in DIR")
+    common.add_argument("--json", action="store_true", help="print one JSON document")
+    common.add_argument("-q", "--quiet", action="store_true", help="no progress on stderr")
+    common.add_argument("-v", "--verbose", action="store_true", help="more detail on failures")
+    return common
+
+
+def defaults() -> dict[str, Any]:
+    """What the common options are where they are not given."""
+    return {
+        "directory": os.curdir,
+        "json": False,
+        "quiet": False,
+        "verbose": False,
+        "dry_run": False,
+    }
+
+
+def _add(verbs: Any, command: Command, common: argparse.ArgumentParser) -> None:
+    parser = verbs.add_parser(
+        command.name,
+        help=command.summary,
+        description=command.description,
+        epilog=f"example:\n  {command.example}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        parents=[common],
+    )
+    command.add(parser)
+    if command.changes:
+        parser.add_argument("-n", "--dry-run", action="store_true", help="show what would change")
+    parser.set_defaults(command=command)

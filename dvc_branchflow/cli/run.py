@@ -1,0 +1,93 @@
+"""From the command line to the exit code: one place where errors become words."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+
+from dvc_branchflow.cli.commands import Command, check_text
+from dvc_branchflow.cli.document import document, failure
+from dvc_branchflow.cli.parser import build_parser, completion, defaults
+from dvc_branchflow.errors import BranchflowError, UsageError
+
+_BUG = 4
+_INTERRUPTED = 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run `git branchflow` and return its exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    wants_json = "--json" in arguments
+    try:
+        code = _run(arguments)
+        sys.stdout.flush()
+    except BranchflowError as error:
+        return _fail(arguments, error, wants_json=wants_json)
+    except KeyboardInterrupt:
+        print("interrupted; nothing half-done was left behind", file=sys.stderr)
+        return _INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception:  # noqa: BLE001  the last stop before a user sees a traceback
+        return _bug()
+    return code
+
+
+def _run(arguments: Sequence[str]) -> int:
+    parser = build_parser()
+    args = argparse.Namespace(**defaults())
+    parser.parse_args(arguments, namespace=args)
+    if args.print_completion:
+        print(completion(parser, args.print_completion))
+        return 0
+    if args.verb is None:
+        parser.print_help()
+        return 0
+    check_text(vars(args))
+    command: Command = args.command
+    if not Path(args.directory).is_dir() and command.name not in {"init", "demo"}:
+        raise UsageError(f"'{args.directory}' is no folder")
+    result = command.call(args, _quiet if args.quiet else _progress)
+    if args.json:
+        print(document(command.name, result.value, dry_run=args.dry_run))
+    else:
+        print(result.text)
+    return result.exit_code
+
+
+def _progress(text: str) -> None:
+    print(f"· {text}", file=sys.stderr, flush=True)
+
+
+def _quiet(_: str) -> None:
+    """Say nothing."""
+
+
+def _fail(arguments: Sequence[str], error: BranchflowError, *, wants_json: bool) -> int:
+    if wants_json:
+        verb = next((word for word in arguments if not word.startswith("-")), "")
+        print(failure(verb, error))
+        return error.exit_code
+    print(f"error: {error.message}", file=sys.stderr)
+    if error.hint:
+        print(f"  try: {error.hint}", file=sys.stderr)
+    if {"-v", "--verbose"} & set(arguments):
+        traceback.print_exception(error, file=sys.stderr)
+    return error.exit_code
+
+
+def _bug() -> int:
+    with tempfile.NamedTemporaryFile(
+        "w", prefix="branchflow-bug-", suffix=".log", delete=False, encoding="utf-8"
+    ) as file:
+        traceback.print_exc(file=file)
+    last = traceback.format_exc().strip().splitlines()[-1]
+    print(f"error: this is a bug in branchflow: {last}", file=sys.stderr)
+    print(f"  please report it with {file.name}", file=sys.stderr)
+    return _BUG

@@ -1,0 +1,68 @@
+"""How values look on a terminal: aligned columns, short ids, sizes in powers of 1024."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+_COLOURS = {"good": "32", "warn": "33", "bad": "31", "dim": "2"}
+_STEP = 1024
+
+
+def table(rows: Iterable[Sequence[object]], header: Sequence[str] = ()) -> str:
+    """Return rows as columns that line up, two spaces between them."""
+    lines = [[str(cell) for cell in row] for row in rows]
+    if not lines:
+        return ""
+    if header:
+        lines.insert(0, list(header))
+    widths = [max(len(row[n]) for row in lines if n < len(row)) for n in range(len(lines[0]))]
+    padded = (
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=False)).rstrip()
+        for row in lines
+    )
+    return "\n".join(padded)
+
+
+def size(size_bytes: float) -> str:
+    """Return a size with its unit, in powers of 1024."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if size_bytes < _STEP:
+            return f"{size_bytes:.0f} {unit}" if unit == "B" else f"{size_bytes:.1f} {unit}"
+        size_bytes /= _STEP
+    return f"{size_bytes:.1f} TiB"
+
+
+def count(number: int, word: str) -> str:
+    """Return a number with its word: `1 file`, `2 files`, `2 branches`."""
+    if number == 1:
+        return f"1 {word}"
+    return f"{number:,} {word}{'es' if word.endswith('ch') else 's'}"
+
+
+def short(sha: str | None) -> str:
+    """Return a commit as people read it."""
+    return (sha or "")[:10]
+
+
+def local_time(iso: str) -> str:
+    """Return a UTC time stamp in the user's zone, to the minute."""
+    try:
+        moment = datetime.fromisoformat(iso)
+    except ValueError:
+        return iso
+    return moment.astimezone().strftime("%Y-%m-%d %H:%M")
+
+
+def colour(text: str, kind: str) -> str:
+    """Return text in the colour of a state, on a terminal that wants it."""
+    if os.environ.get("NO_COLOR") or not sys.stdout.isatty():
+        return text
+    return f"\x1b[{_COLOURS[kind]}m{text}\x1b[0m"
+
+
+def number(value: object) -> str:
+    """Return a metric's value to six digits, anything else as it is."""
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
