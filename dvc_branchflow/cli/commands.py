@@ -14,6 +14,7 @@ from dvc_branchflow.cli import render
 from dvc_branchflow.demo import demo
 from dvc_branchflow.errors import FlowError, UsageError
 from dvc_branchflow.project import Project
+from dvc_branchflow.versions import Bump
 from dvc_branchflow.work.publish import left_behind
 from dvc_branchflow.work.transfer import Report
 
@@ -71,12 +72,26 @@ def _init(args: Arguments, report: Report) -> Result:
 
 
 def _add_init(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--remote", metavar="URL", help="DVC remote: a directory, or s3://bucket/prefix (default: a directory beside the repository)")  # fmt: skip
+    parser.add_argument(
+        "--remote",
+        metavar="URL",
+        help="DVC remote: a directory, or s3://bucket/prefix (default: a directory beside "
+        "the repository)",
+    )
     parser.add_argument("--endpoint-url", metavar="URL", help="S3 server, where it is not Amazon's")
     parser.add_argument("--model", default="model", help="name of the first model (default: model)")
     parser.add_argument("--target", default="", help="column to predict (default: the last one)")
-    parser.add_argument("--key", default="", help="columns that identify a sample's group, with commas (default: the whole row)")  # fmt: skip
-    parser.add_argument("--sample", type=float, default=0.1, help="fraction of the data that dev branches hold (default: 0.1)")  # fmt: skip
+    parser.add_argument(
+        "--key",
+        default="",
+        help="columns that identify a sample's group, with commas (default: the whole row)",
+    )
+    parser.add_argument(
+        "--sample",
+        type=float,
+        default=0.1,
+        help="fraction of the data that dev branches hold (default: 0.1)",
+    )
     parser.add_argument("--yes", action="store_true", help="go on in a repository that has commits")
 
 
@@ -105,7 +120,12 @@ def _paths(given: list[str]) -> list[Path]:
 
 
 def _add_ingest(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("paths", nargs="+", metavar="PATH", help="files or folders; '-' for a list of paths on stdin (lines, or NUL between)")  # fmt: skip
+    parser.add_argument(
+        "paths",
+        nargs="+",
+        metavar="PATH",
+        help="files or folders; '-' for a list of paths on stdin (lines, or NUL between)",
+    )
     parser.add_argument(
         "--source", required=True, help="where the files come from; stands in the commit"
     )
@@ -127,7 +147,12 @@ def _pin(args: Arguments, report: Report) -> Result:
 
 def _add_pin(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("branch", help="the branch whose pins are set")
-    parser.add_argument("upstreams", nargs="*", metavar="UPSTREAM[@REV]", help="what to pin (default: all upstreams at their tips)")  # fmt: skip
+    parser.add_argument(
+        "upstreams",
+        nargs="*",
+        metavar="UPSTREAM[@REV]",
+        help="what to pin (default: all upstreams at their tips)",
+    )
 
 
 def _run(args: Arguments, report: Report) -> Result:
@@ -153,7 +178,12 @@ def _sync(args: Arguments, report: Report) -> Result:
 
 
 def _add_sync(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("branches", nargs="*", metavar="BRANCH", help="only these (default: all data and stable branches)")  # fmt: skip
+    parser.add_argument(
+        "branches",
+        nargs="*",
+        metavar="BRANCH",
+        help="only these (default: all data and stable branches)",
+    )
     parser.add_argument("--all", action="store_true", help="dev branches as well")
 
 
@@ -166,7 +196,7 @@ def _promote(args: Arguments, report: Report) -> Result:
 
 def _release(args: Arguments, report: Report) -> Result:
     project = _open(args)
-    bump = "major" if args.major else None
+    bump: Bump | None = "major" if args.major else None
     if args.dry_run:
         planned = releases.plan(project, args.branch, bump)
         return Result(planned, render.release_planned(planned))
@@ -236,68 +266,80 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "init",
         "lay the flow over a new or existing repository",
-        "Makes the repository where there is none, and the branches main, raw, clean, split and dev/MODEL with a template on each. What exists is never overwritten; run it again with another --model to add one.",
+        "Makes the repository where there is none, and the branches main, raw, clean, split "
+        "and dev/MODEL with a template on each. What exists is never overwritten; run it "
+        "again with another --model to add one.",
         "git branchflow init --remote s3://acme-data/churn --model churn --target left",
         _add_init,
         _init,
-    ),  # noqa: E501
+    ),
     Command(
         "status",
         "show the whole flow on one screen",
-        "Reads local refs and Git objects only: what is newest, who is behind it by how much, what is released, what is not pushed, and what to do next. Changes nothing.",
+        "Reads local refs and Git objects only: what is newest, who is behind it by how much,"
+        " what is released, what is not pushed, and what to do next. Changes nothing.",
         "git branchflow status",
         _nothing,
         _status,
         changes=False,
-    ),  # noqa: E501
+    ),
     Command(
         "ingest",
         "append files to raw, with provenance",
-        "Appends files or folders to a partition of an append-only branch, with nothing checked out: hashed, stored on the DVC remote and proven there, then committed. What is there never changes.",
+        "Appends files or folders to a partition of an append-only branch, with nothing "
+        "checked out: hashed, stored on the DVC remote and proven there, then committed. What"
+        " is there never changes.",
         "git branchflow ingest --source 'ACME CRM export' --partition 2013-01 exports/",
         _add_ingest,
         _ingest,
-    ),  # noqa: E501
+    ),
     Command(
         "pin",
         "set the upstream commits that a branch is built on",
-        "Writes the upstreams' outs as plain .dvc pointers and their commits into pins.yaml, as a merge commit. Moves the branch's ref only.",
+        "Writes the upstreams' outs as plain .dvc pointers and their commits into pins.yaml, "
+        "as a merge commit. Moves the branch's ref only.",
         "git branchflow pin dev/churn split@1f3870be27",
         _add_pin,
         _pin,
-    ),  # noqa: E501
+    ),
     Command(
         "run",
         "re-pin a branch and reproduce its pipeline",
-        "In a worktree of our own: pins the upstreams' tips, runs `dvc repro`, judges the result, stores its data, proves it on the DVC remote, commits, and moves the ref. A failing stage moves nothing.",
+        "In a worktree of our own: pins the upstreams' tips, runs `dvc repro`, judges the "
+        "result, stores its data, proves it on the DVC remote, commits, and moves the ref. A "
+        "failing stage moves nothing.",
         "git branchflow run clean",
         _add_branch,
         _run,
-    ),  # noqa: E501
+    ),
     Command(
         "sync",
         "run all that is behind, upstream first",
-        "Runs data branches and retrains and releases stable ones that are behind. Stops below a failure and goes on elsewhere.",
+        "Runs data branches and retrains and releases stable ones that are behind. Stops "
+        "below a failure and goes on elsewhere.",
         "git branchflow sync --all",
         _add_sync,
         _sync,
-    ),  # noqa: E501
+    ),
     Command(
         "promote",
         "move code from dev/x to stable/x",
-        "Runs the dev branch's checks on the exact tree, then merges its code, without data and outs, into the stable branch, which it makes if there is none.",
+        "Runs the dev branch's checks on the exact tree, then merges its code, without data "
+        "and outs, into the stable branch, which it makes if there is none.",
         "git branchflow promote dev/churn",
         _add_branch,
         _promote,
-    ),  # noqa: E501
+    ),
     Command(
         "release",
         "train, evaluate, fit finally, and tag",
-        "Runs the stable branch's pipeline and checks, then moves branch, annotated tag and the record on the tracking branch together, or nothing. Patch: new data; minor: new code; major: asked for.",
+        "Runs the stable branch's pipeline and checks, then moves branch, annotated tag and "
+        "the record on the tracking branch together, or nothing. Patch: new data; minor: new "
+        "code; major: asked for.",
         "git branchflow release stable/churn",
         _add_release,
         _release,
-    ),  # noqa: E501
+    ),
     Command(
         "runs",
         "list the runs on record",
@@ -306,30 +348,33 @@ COMMANDS: tuple[Command, ...] = (
         _add_runs,
         _runs,
         changes=False,
-    ),  # noqa: E501
+    ),
     Command(
         "compare",
         "put releases side by side",
-        "Metrics, pins, params, code and outs that differ. Releases on different split certificates are not ranked. Changes nothing.",
+        "Metrics, pins, params, code and outs that differ. Releases on different split "
+        "certificates are not ranked. Changes nothing.",
         "git branchflow compare churn@v1.0.0 churn@v1.1.0",
         _add_compare,
         _compare,
         changes=False,
-    ),  # noqa: E501
+    ),
     Command(
         "switch",
         "check out a branch or release with exactly its data",
-        "Brings the data into the cache, then changes the checkout as `git switch` does, and links the data in place. Refuses where something not committed would be lost.",
+        "Brings the data into the cache, then changes the checkout as `git switch` does, and "
+        "links the data in place. Refuses where something not committed would be lost.",
         "git branchflow switch churn@v1.1.0",
         _add_switch,
         _switch,
-    ),  # noqa: E501
+    ),
     Command(
         "demo",
         "go through the whole flow on real data",
-        "Makes DIR/repo, DIR/origin.git and DIR/store, and takes 2013's flights from New York through all of it. Needs the extra: pip install 'dvc-branchflow[demo]'.",
+        "Makes DIR/repo, DIR/origin.git and DIR/store, and takes 2013's flights from New York"
+        " through all of it. Needs the extra: pip install 'dvc-branchflow[demo]'.",
         "git branchflow demo ./demo",
         _add_demo,
         _demo,
-    ),  # noqa: E501
+    ),
 )

@@ -34,18 +34,16 @@ def failure(verb: str, error: BranchflowError) -> str:
 def plain(value: Any) -> Any:
     """Return a value of ours as what JSON knows: errors by message, changes by path."""
     if isinstance(value, BranchflowError):
-        return {"code": value.code, "message": value.message, "hint": value.hint}
-    if isinstance(value, Change):
-        return {"path": value.path, "removed": value.content is None and value.entry is None}
-    if is_dataclass(value) and not isinstance(value, type):
-        return {item.name: plain(getattr(value, item.name)) for item in fields(value)}
+        value = {"code": value.code, "message": value.message, "hint": value.hint}
+    elif isinstance(value, Change):
+        value = {"path": value.path, "removed": value.content is None and value.entry is None}
+    elif is_dataclass(value) and not isinstance(value, type):
+        value = {item.name: getattr(value, item.name) for item in fields(value)}
     if isinstance(value, Mapping):
         return {_key(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [plain(item) for item in value]
-    if isinstance(value, Path):
-        return str(value)
-    return value
+    return str(value) if isinstance(value, Path) else value
 
 
 def _key(key: object) -> str:

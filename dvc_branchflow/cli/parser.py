@@ -28,7 +28,7 @@ def build_parser() -> argparse.ArgumentParser:
     common = _common()
     parser = Parser(
         prog="git branchflow",
-        description="Branches are all you need: data, code, models and records on plain Git and DVC.",
+        description="Branches are all you need: data, code, models, records on plain Git and DVC.",
         parents=[common],
     )
     parser.add_argument("--version", action="version", version=f"dvc-branchflow {__version__}")

@@ -88,8 +88,7 @@ def ran(outcome: RunOutcome) -> str:
     ]
     if outcome.moved:
         lines.append(f"  pinned {', '.join(outcome.moved)}")
-    for path in outcome.strays[:_SHOWN]:
-        lines.append(f"  left out, no stage declares it: {path}")
+    lines += [f"  left out, no stage declares it: {path}" for path in outcome.strays[:_SHOWN]]
     return "\n".join(lines)
 
 
@@ -183,8 +182,10 @@ def flow(found: FlowStatus) -> str:
     """The whole flow on one screen, and what to do next."""
     rows = [_branch_row(row) for row in found.branches]
     lines = [table(rows, ("branch", "tip", "holds", "state"))]
-    for name in found.diverged:
-        lines.append(colour(f"{name} went different ways here and on the git remote", "bad"))
+    lines += [
+        colour(f"{name} went different ways here and on the git remote", "bad")
+        for name in found.diverged
+    ]
     if found.without_role:
         lines.append(colour(f"without a role: {', '.join(found.without_role[:_SHOWN])}", "dim"))
     commands = [row.next_command for row in found.branches if row.next_command]

@@ -38,7 +38,7 @@ from dvc_branchflow.work.publish import Move, NewTag, publish, require_movable
 from dvc_branchflow.work.records import RunRecord, certificate_of
 from dvc_branchflow.work.running import Candidate, execute, until_won
 from dvc_branchflow.work.transfer import Report
-from dvc_branchflow.work.worktrees import branch_lock, log_path
+from dvc_branchflow.work.worktrees import branch_lock, log_path, park_worktree
 
 CARD_FILE = "MODEL_CARD.md"
 _OUTPUT_LINES = 3
@@ -200,6 +200,7 @@ def _release(
         [*made.commit.changes, card],
     )
     sha = project.git.write_commits([commit])[0]
+    park_worktree(project, plan.branch, sha)
     record = replace(draft, commit=sha)
     tracking = project.tracking
     collected = NewCommit(

@@ -19,7 +19,7 @@ from dvc_branchflow.work.pinning import PinPlan, pinned_outs, plan_pins
 from dvc_branchflow.work.pipeline import RunResult, is_current, reproduce
 from dvc_branchflow.work.publish import Move, publish, require_movable
 from dvc_branchflow.work.transfer import Report
-from dvc_branchflow.work.worktrees import branch_lock, lay_worktree, log_path
+from dvc_branchflow.work.worktrees import branch_lock, lay_worktree, log_path, park_worktree
 
 _RACES = 8
 _T = TypeVar("_T")
@@ -158,6 +158,7 @@ def execute(
     changes = (*pins.changes, *result.changes)
     commit = NewCommit(parents, _message(spec, pins, result.stages), changes)
     sha = project.git.write_commits([commit])[0] if changes else tip.sha
+    park_worktree(project, spec.branch, sha)
     made = read_commit(project.git, sha)
     _judge(project, spec, pins, made, result)
     return Candidate(commit, sha, made, result, worktree, time.monotonic() - started)

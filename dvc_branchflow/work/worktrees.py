@@ -55,6 +55,15 @@ def lay_worktree(project: Project, branch: Branch, commit: Sha) -> Path:
     return path
 
 
+def park_worktree(project: Project, branch: Branch, commit: Sha) -> None:
+    """Let a branch's worktree stand on the commit that came of it, not on the one it was laid at.
+
+    Its HEAD keeps that commit from being pruned, and shows in `git log --all`.
+    """
+    path = project.state_dir / "worktrees" / slug(branch)
+    project.git.run("update-ref", "--no-deref", "HEAD", commit, cwd=path)
+
+
 def _add(project: Project, path: Path, commit: Sha) -> None:
     shutil.rmtree(path, ignore_errors=True)
     path.parent.mkdir(parents=True, exist_ok=True)

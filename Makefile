@@ -1,0 +1,51 @@
+# Needs Python 3.11, git and make; everything else it installs into .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# The stages of a pipeline run `python`, which has to be this environment's; the variable, where a
+# machine sets it, would make each start of dvc compile all of its modules again.
+RUN := env -u PYTHONDONTWRITEBYTECODE PATH="$(CURDIR)/$(BIN):$(PATH)"
+WORKERS ?= 2
+
+.PHONY: demo test test-fast lint bench bench-quick docs generate clean
+
+demo: $(VENV)/stamp-demo
+	$(RUN) git branchflow demo build/demo
+
+test: $(VENV)/stamp-test lint
+	$(RUN) pytest -n $(WORKERS) --dist loadfile
+
+test-fast: $(VENV)/stamp-test lint
+	$(RUN) pytest -n $(WORKERS) --dist loadfile -m "not slow"
+
+lint: $(VENV)/stamp-test
+	$(RUN) ruff check .
+	$(RUN) ruff format --check .
+	$(RUN) mypy
+	$(RUN) lint-imports --no-logo
+
+bench: $(VENV)/stamp-test
+	$(RUN) python -m bench
+
+bench-quick: $(VENV)/stamp-test
+	$(RUN) python -m bench --quick
+
+docs: $(VENV)/stamp-test
+	$(RUN) python docs/generate.py
+	$(RUN) sphinx-build -q -W -n -b html docs docs/_build/html
+
+clean:
+	rm -rf $(VENV) build dist docs/_build
+
+$(VENV)/stamp-uv:
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet uv
+	touch $@
+
+$(VENV)/stamp-demo: $(VENV)/stamp-uv pyproject.toml
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --editable '.[demo]'
+	touch $@
+
+$(VENV)/stamp-test: $(VENV)/stamp-uv pyproject.toml
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --editable '.[demo,docs,test]'
+	touch $@ $(VENV)/stamp-demo
