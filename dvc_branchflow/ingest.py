@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -200,6 +200,8 @@ def _check_name(relpath: str) -> None:
 def _take_in(project: Project, named: Mapping[str, Path]) -> list[Taken]:
     """Copy all files into the cache; several processes where there are many."""
     paths = list(named.values())
+    from concurrent.futures import ProcessPoolExecutor
+
     if len(paths) < _MANY:
         stored = list(project.cache.add_files(paths))
     else:
@@ -290,8 +292,6 @@ def _survey(
 
 
 def _digest(path: Path) -> tuple[Oid, int]:
-    import hashlib
-
     try:
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "md5").hexdigest()

@@ -333,5 +333,7 @@ def _pattern(path: str) -> re.Pattern[str]:
 def _scalar(name: str) -> str:
     if re.fullmatch(r"[A-Za-z_][A-Za-z0-9._-]*", name) and not _NUMERIC.fullmatch(name):
         return name
+    if re.fullmatch(r"\d+[eE]\d+", name):  # a number to YAML 1.2 (DVC), none to 1.1 (PyYAML)
+        return f"'{name}'"
     rendered = dump_yaml({"path": name}).decode().rstrip("\n")
     return rendered.removeprefix("path: ")

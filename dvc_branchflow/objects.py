@@ -7,7 +7,6 @@ never reads as "the object is not there".
 
 from __future__ import annotations
 
-import asyncio
 import configparser
 import hashlib
 import os
@@ -288,6 +287,8 @@ class BucketStore:
         return found
 
     def _gather(self, oids: list[Oid], work: Callable[[Oid], Awaitable[_T]]) -> list[_T]:
+        import asyncio  # 20 ms that only a bucket needs
+
         async def everything() -> list[_T]:
             gate = asyncio.Semaphore(_PARALLEL)
 

@@ -1,4 +1,4 @@
-"""Reads YAML that may be hostile into plain values: bounded size, no aliases, no duplicate keys."""
+"""Reads YAML that may be hostile into plain values: bounded, no aliases, no duplicate keys."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from typing import Any
 from dvc_branchflow.errors import ConfigError
 
 MAX_YAML_BYTES = 16 * 1024 * 1024
+MAX_DEPTH = 100
+# libyaml's composer recurses: thousands of brackets end the process, not the call.
+_MAYBE_DEEP = re.compile(rb"(?:[-?:][ \t]+){50}|^ {150}", re.MULTILINE)
 _MAYBE_ALIAS = re.compile(rb"(?:^|[\s\[{,:-])[*&][^\s]", re.MULTILINE)
 
 
@@ -25,8 +28,8 @@ def load_yaml(data: bytes, name: str) -> Any:
     if len(data) > MAX_YAML_BYTES:
         raise ConfigError(f"'{name}' is too large: {len(data)} bytes of YAML")
     try:
-        if _MAYBE_ALIAS.search(data):
-            _refuse_aliases(data, name)
+        if _is_suspect(data):
+            _refuse_traps(data, name)
         return yaml.load(data, Loader=_loader())  # noqa: S506  a safe loader, made stricter
     except yaml.YAMLError as error:
         reason = " ".join(str(error).split())
@@ -56,13 +59,24 @@ def dump_yaml(value: object) -> bytes:
     return str(text).encode()
 
 
-def _refuse_aliases(data: bytes, name: str) -> None:
+def _is_suspect(data: bytes) -> bool:
+    brackets = data.count(b"[") + data.count(b"{")
+    return brackets > MAX_DEPTH or bool(_MAYBE_DEEP.search(data) or _MAYBE_ALIAS.search(data))
+
+
+def _refuse_traps(data: bytes, name: str) -> None:
     import yaml
 
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    for event in yaml.parse(data, Loader=loader):
+    depth = 0
+    for event in yaml.parse(data, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
         if isinstance(event, yaml.AliasEvent):
             raise ConfigError(f"'{name}' uses a YAML alias, which is not allowed here")
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        if depth > MAX_DEPTH:
+            raise ConfigError(f"'{name}' is nested too deeply")
 
 
 _LOADER: list[type] = []

@@ -6,8 +6,6 @@ import argparse
 import os
 from typing import Any
 
-import shtab
-
 from dvc_branchflow import __version__
 from dvc_branchflow.cli.commands import COMMANDS, Command
 from dvc_branchflow.errors import UsageError
@@ -41,6 +39,8 @@ def build_parser() -> argparse.ArgumentParser:
 
 def completion(parser: argparse.ArgumentParser, shell: str) -> str:
     """Return a completion script for a shell."""
+    import shtab
+
     parser.prog = "git-branchflow"
     script = str(shtab.complete(parser, shell))
     if shell == "bash":

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-import tempfile
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
@@ -83,6 +82,8 @@ def _fail(arguments: Sequence[str], error: BranchflowError, *, wants_json: bool)
 
 
 def _bug() -> int:
+    import tempfile
+
     with tempfile.NamedTemporaryFile(
         "w", prefix="branchflow-bug-", suffix=".log", delete=False, encoding="utf-8"
     ) as file:

@@ -11,7 +11,6 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from importlib.metadata import version as package_version
 from pathlib import Path
 from typing import Any
 
@@ -305,6 +304,8 @@ def _shipped(project: Project, data: CommitData) -> dict[str, dict[str, Any]]:
 
 
 def _environment() -> dict[str, str]:
+    from importlib.metadata import version as package_version
+
     return {
         "python": platform.python_version(),
         "platform": platform.platform(terse=True),

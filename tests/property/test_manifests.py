@@ -1,0 +1,58 @@
+"""Properties of manifests and samples, over names that DVC would take."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dvc_branchflow import manifest
+from dvc_branchflow.manifest import Entry
+from dvc_branchflow.model import Oid, Sample
+from dvc_branchflow.sampling import sampled
+
+names = st.text(
+    st.characters(blacklist_categories=["Cs"], blacklist_characters="\0"), min_size=1, max_size=12
+)
+oids = st.integers(0, 2**128 - 1).map(lambda n: Oid(f"{n:032x}"))
+files = st.dictionaries(names, oids, max_size=25)
+
+
+@given(files, files)
+def test_a_splice_is_a_full_rewrite(old: dict[str, Oid], new: dict[str, Oid]) -> None:
+    additions = {name: oid for name, oid in new.items() if name not in old}
+    before = manifest.render(Entry(*item) for item in old.items())
+    after = manifest.render(Entry(*item) for item in {**old, **additions}.items())
+    assert manifest.splice(before, additions) == after if additions else True
+
+
+@given(files, names)
+def test_lookup_finds_what_is_there_and_nothing_else(listed: dict[str, Oid], name: str) -> None:
+    body = manifest.render(Entry(*item) for item in listed.items())
+    assert manifest.lookup(body, name) == listed.get(name)
+    assert all(manifest.lookup(body, key) == oid for key, oid in listed.items())
+
+
+@given(files)
+def test_what_is_rendered_is_read_back(listed: dict[str, Oid]) -> None:
+    body = manifest.render(Entry(*item) for item in listed.items())
+    assert {entry.relpath: entry.oid for entry in manifest.entries(body)} == listed
+
+
+@given(st.permutations(range(12)), st.integers(1, 12))
+def test_any_order_of_appends_gives_the_same_manifest(order: list[int], cut: int) -> None:
+    listed = {f"f{n}": Oid(f"{n:032x}") for n in order}
+    first = dict(list(listed.items())[:cut])
+    rest = dict(list(listed.items())[cut:])
+    start = manifest.render(Entry(*item) for item in first.items())
+    grown = manifest.splice(start, rest) if rest else start
+    assert grown == manifest.render(Entry(*item) for item in listed.items())
+
+
+@given(files, st.floats(0.01, 1.0))
+def test_a_sample_is_a_part_and_the_same_each_time(listed: dict[str, Oid], part: float) -> None:
+    entries = [Entry(*item) for item in sorted(listed.items())]
+    sample = Sample(part, "dev/x")
+    chosen = sampled(entries, sample)
+    assert chosen == sampled(list(reversed(entries)), sample)
+    assert set(chosen) <= set(entries)
+    assert bool(chosen) == bool(entries)

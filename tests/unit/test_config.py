@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from dvc_branchflow.config import config_schema, is_branch_name, parse_config, partition_size_bytes
+from dvc_branchflow.errors import ConfigError
+from dvc_branchflow.model import Role
+
+DESIGN: dict[str, Any] = {
+    "version": 1,
+    "tracking": "main",
+    "branches": {
+        "raw": {"role": "raw", "data": "data/raw", "remote": "raw"},
+        "clean": {"role": "clean", "data": "data/clean", "from": ["raw"]},
+        "split": {"role": "split", "data": "data/split", "from": ["clean"]},
+        "dev/*": {"role": "dev", "from": ["split"], "sample": 0.1},
+        "stable/*": {"role": "stable", "code": "dev/{}", "from": ["split"]},
+        "monitor/*": {"role": "monitor", "data": "data/monitor"},
+        "analysis/*": {"role": "analysis", "from": ["raw", "monitor/*"]},
+    },
+}
+
+
+def test_the_designs_example_is_read_in_full() -> None:
+    config = parse_config(DESIGN)
+    dev = config.rule_for("dev/churn")
+    assert dev is not None
+    assert (dev.role, dev.sample, dev.upstreams) == (Role.DEV, 0.1, ("split",))
+    assert config.rule_for("stable/churn").code == "dev/{}"  # type: ignore[union-attr]
+    assert config.rule_for("feature/x") is None
+
+
+def test_a_nearly_empty_config_means_the_same() -> None:
+    names = ("raw", "clean", "split", "dev/*", "stable/*")
+    config = parse_config({"branches": dict.fromkeys(names)})
+    assert [rule.upstreams for rule in config.rules] == [
+        (), (), ("raw",), ("clean",), ("split",), ("split",),
+    ]  # fmt: skip
+    assert config.rule_for("stable/a/b").code == "dev/{}"  # type: ignore[union-attr]
+    assert config.rule_for("main").role is Role.MAIN  # type: ignore[union-attr]
+
+
+def test_the_own_name_wins_over_a_pattern() -> None:
+    config = parse_config({"branches": {"dev/*": None, "dev/big": {"role": "dev", "sample": 0.01}}})
+    assert config.rule_for("dev/big").sample == 0.01  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("document", "message"),
+    [
+        ({"branches": {"raw": {"rol": "raw"}}}, "did you mean 'role'"),
+        ({"branchs": {}, "branches": {"raw": None}}, "did you mean 'branches'"),
+        ({"branches": {}}, "has to map"),
+        ({"branches": {"x": {"role": "boss"}}}, "'boss' is none of"),
+        ({"branches": {"a*b*": None}}, "at most one"),
+        ({"branches": {"-n": {"role": "raw"}}}, "is not a branch name"),
+        ({"branches": {"raw": {"data": "../up"}}}, "not a plain path"),
+        ({"branches": {"raw": {"data": "/etc"}}}, "not a plain path"),
+        ({"branches": {"raw": None, "clean": {"data": "data/raw/x"}}}, "overlaps"),
+        ({"branches": {"raw": None, "clean": {"from": ["row"]}}}, "did you mean 'raw'"),
+        ({"branches": {"raw": {"sample": 0.5}}}, "only dev branches"),
+        ({"branches": {"dev/*": {"sample": 2}}}, "no fraction"),
+        ({"branches": {"raw": {"partition": "weekly"}}}, "no time format"),
+        ({"branches": {"stable": None}}, "is needed"),
+        ({"branches": {"raw": 5}}, "has to be a mapping"),
+        ({"version": 2, "branches": {"raw": None}}, "has to be 1"),
+        ({"branches": {"dev/*": {"checks": {"a": 1}}}}, "map names to commands"),
+    ],
+)
+def test_a_wrong_config_names_the_key(document: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        parse_config(document)
+
+
+def test_branch_names_that_are_tricks_are_none() -> None:
+    tricks = [
+        "-x",
+        "a..b",
+        "a//b",
+        "a/",
+        "a.lock",
+        "a b",
+        "a\n",
+        "../a",
+        "a;rm",
+        "$(x)",
+        "",
+        "a/.b",
+    ]
+    assert not [name for name in tricks if is_branch_name(name)]
+
+
+def test_partition_sizes_count_in_powers_of_1024() -> None:
+    assert partition_size_bytes("50 GiB") == 50 * 1024**3
+    assert partition_size_bytes("1.5MB") == 1024**2 * 3 // 2
+    assert partition_size_bytes("%Y-%m") is None
+
+
+def test_the_schema_knows_every_key_that_is_read() -> None:
+    keys = config_schema()["properties"]["branches"]["additionalProperties"]["properties"]
+    used = {key for body in DESIGN["branches"].values() for key in body}
+    assert used <= set(keys)

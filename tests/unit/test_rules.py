@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+import pytest
+
+from dvc_branchflow import manifest
+from dvc_branchflow.errors import ConfigError
+from dvc_branchflow.manifest import Entry
+from dvc_branchflow.model import Branch, Oid, Out, Sample, parse_path
+from dvc_branchflow.plain import load_yaml
+from dvc_branchflow.policy import judge_result
+from dvc_branchflow.sampling import sampled
+from dvc_branchflow.versions import Version, latest_version, parse_tag, release_tag
+
+A, B = Oid("a" * 32), Oid("b" * 32)
+DIR = Oid("c" * 32 + ".dir")
+
+
+def test_versions_move_by_kind() -> None:
+    version = Version(1, 2, 3)
+    assert [str(version.bumped(kind)) for kind in ("patch", "minor", "major")] == [
+        "v1.2.4", "v1.3.0", "v2.0.0",
+    ]  # fmt: skip
+
+
+def test_the_latest_version_is_by_number_and_by_model() -> None:
+    tags = ["churn@v1.9.0", "churn@v1.10.0", "other@v3.0.0", "churn#prod#1", "churn@v01.0.0", "x"]
+    assert latest_version(tags, "churn") == Version(1, 10, 0)
+    assert latest_version(tags, "none") is None
+    assert parse_tag(release_tag("a/b", Version(1, 0, 0))) == ("a/b", Version(1, 0, 0))
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [b"", b"{}", b"[", b'[{"md5": "x"}]', b'[{"relpath": "a", "md5": "' + b"a" * 32 + b'"}]'],
+)
+def test_a_manifest_that_dvc_did_not_write_is_refused(damage: bytes) -> None:
+    with pytest.raises(ConfigError, match="not what DVC writes"):
+        list(manifest.entries(damage))
+
+
+def test_added_names_new_and_changed_files() -> None:
+    old = manifest.render([Entry("a", A), Entry("b", A)])
+    new = manifest.render([Entry("a", A), Entry("b", B), Entry("c", A)])
+    assert manifest.added(old, new) == [Entry("b", B), Entry("c", A)]
+
+
+def test_a_folder_is_seen_by_what_is_below_it() -> None:
+    body = manifest.render([Entry("a/b", A), Entry("ab", A)])
+    assert manifest.has_below(body, "a")
+    assert not manifest.has_below(body, "ab")
+
+
+def test_no_folder_of_a_sample_is_empty() -> None:
+    entries = [Entry(f"{side}/{n}", A) for side in ("train", "test") for n in range(5)]
+    chosen = sampled(entries, Sample(0.1, "dev/x"))
+    assert {entry.relpath.split("/")[0] for entry in chosen} == {"train", "test"}
+    assert len(chosen) == 2
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["", "/a", "../a", "a/../b", "a//b", ".git/x", ".dvc/cache", "a\nb", "a\\b", "a/.", "\0"],
+)
+def test_hostile_paths_are_refused(path: str) -> None:
+    with pytest.raises(ConfigError, match="plain path"):
+        parse_path(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        (b"a: 1\na: 2\n", "stands twice"),
+        (b"a: &x [1]\nb: *x\n", "alias"),
+        (b"a: !!python/object:os.system x", "could not determine"),
+        (b"\xff", "not valid YAML"),
+        (b"[" * 100_000, "nested too deeply"),
+        (b"- " * 100_000 + b"x", "nested too deeply"),
+        (b"a: " + b"x" * 20_000_000, "too large"),
+    ],
+)
+def test_hostile_yaml_is_refused_with_a_reason(text: bytes, why: str) -> None:
+    with pytest.raises(ConfigError, match=why):
+        load_yaml(text, "t.yaml")
+
+
+def test_the_judge_names_each_broken_rule() -> None:
+    found = judge_result(
+        Branch("clean"),
+        pinned={"data/raw/1": Out("data/raw/1", DIR), "data/raw/2": Out("data/raw/2", DIR)},
+        outs={"data/raw/1": Out("data/raw/1", A), "data/raw/x": Out("data/raw/x", A)},
+        upstream_data=["data/raw"],
+        git_sizes={"big.json": 6 * 1024 * 1024, "small.json": 10},
+    )
+    assert [(v.code, v.path) for v in found] == [
+        ("pins-true", "data/raw/1"),
+        ("pins-true", "data/raw/2"),
+        ("outs-at-home", "data/raw/x"),
+        ("big-file-in-git", "big.json"),
+    ]
+
+
+def test_the_judge_is_silent_on_a_good_result() -> None:
+    held = {"data/raw/1": Out("data/raw/1", DIR)}
+    outs = {**held, "data/clean/1": Out("data/clean/1", DIR)}
+    assert not judge_result(
+        Branch("clean"), pinned=held, outs=outs, upstream_data=["data/raw"], git_sizes={"m.json": 1}
+    )
