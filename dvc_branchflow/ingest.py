@@ -95,7 +95,7 @@ def ingest(
         project.refresh()
         require_movable(project, [spec.branch])
         return _survey(project, spec, request, named)
-    report(f"hashing {len(named)} files")
+    report(f"files to hash: {len(named)}")
     taken = _take_in(project, named)
 
     def attempt() -> IngestOutcome:
@@ -308,7 +308,16 @@ def _partition(
     name = request.partition or _current_partition(spec, owned)
     if name:
         _check_partition(name)
-    found = owned.get(_out_path(spec, name))
+    path = _out_path(spec, name)
+    for other in owned:
+        if other != path and (
+            f"{other}/".startswith(f"{path}/") or f"{path}/".startswith(f"{other}/")
+        ):
+            raise FlowError(
+                f"'{path}' overlaps with '{other}', which is on '{spec.branch}' already",
+                hint="leave --partition out, or set 'partition' in branchflow.yaml back",
+            )
+    found = owned.get(path)
     if found is not None and not found.is_dir:
         raise FlowError(f"'{found.path}' on '{spec.branch}' is a single file, not a partition")
     return name, found

@@ -44,7 +44,7 @@ def switch(project: Project, rev: str, report: Report, *, dry_run: bool = False)
     _refuse_changes(project, top)
     fetched = fetch(project, data.outs.values(), report)
     project.git.run("switch", "--quiet", *([branch] if branch else ["--detach", sha]), cwd=top)
-    report(f"placing {len(data.outs)} outs")
+    report(f"outs to place: {len(data.outs)}")
     dvc_text(["checkout", "--quiet", "--force"], cwd=top)
     return SwitchOutcome(rev, branch, sha, len(data.outs), fetched)
 

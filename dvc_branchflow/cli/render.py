@@ -30,9 +30,12 @@ def init_plan(plan: InitPlan, *, applied: bool) -> str:
     if plan.remote:
         lines.append(f"  DVC remote 'store': {plan.remote}")
     for laid in plan.branches:
-        lines.append(f"  {laid.branch}{' (new)' if laid.is_new else ''}")
-        lines += [f"    + {path}" for path in laid.added]
-        lines += [f"    ~ {path}" for path in laid.changed]
+        new = " (new)" if laid.is_new else ""
+        files = f": {count(len(laid.added) + len(laid.changed), 'file')}" if applied else ""
+        lines.append(f"  {laid.branch}{new}{files}")
+        if not applied:
+            lines += [f"    + {path}" for path in laid.added]
+            lines += [f"    ~ {path}" for path in laid.changed]
     if applied:
         lines.append("next: git branchflow ingest --source WHERE_FROM FILES")
     return "\n".join(lines)

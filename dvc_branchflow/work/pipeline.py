@@ -99,7 +99,7 @@ def checkout(
     if not wanted:
         return
     fetch(project, wanted, report)
-    report(f"placing {len(wanted)} outs")
+    report(f"outs to place: {len(wanted)}")
     targets = [
         pointer_path(out.path) if pointer_path(out.path) in data.files else out.path
         for out in wanted

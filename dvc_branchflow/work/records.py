@@ -16,6 +16,7 @@ from dvc_branchflow.work.commits import read_commits
 SCHEMA = "branchflow/run/1"
 FOLDER = "runs"
 CERTIFICATE_FILE = "certificate.json"
+METRICS_FILE = "metrics.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +60,12 @@ class RunRecord:
         return f"{FOLDER}/{self.model}/{self.version}.json"
 
     def flat_metrics(self) -> dict[str, float]:
-        """Return the metrics by dotted name, without the file's name where it is the only one."""
+        """Return the metrics by dotted name; those of other files than the main one by file."""
+        names = sorted(self.metrics, key=lambda name: name != METRICS_FILE)
         flat: dict[str, float] = {}
-        for name, body in self.metrics.items():
-            prefix = "" if len(self.metrics) == 1 else f"{name}:"
-            flat |= {prefix + key: value for key, value in _flatten(body, "")}
+        for name in names:
+            prefix = "" if name == METRICS_FILE or len(names) == 1 else f"{name}:"
+            flat |= {prefix + key: value for key, value in _flatten(self.metrics[name], "")}
         return flat
 
 

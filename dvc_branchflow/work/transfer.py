@@ -84,7 +84,7 @@ def fetch_objects(
         if not project.cache.has(oid):
             missing[remote][oid] = None
     for remote, oids in missing.items():
-        report(f"fetching {len(oids)} object{'s' if len(oids) > 1 else ''}")
+        report(f"objects to fetch: {len(oids)}")
         project.store(remote).get({oid: project.cache.path(oid) for oid in oids})
     return sum(len(oids) for oids in missing.values())
 
@@ -115,7 +115,7 @@ def _ensure(project: Project, remote: RemoteName, oids: Mapping[Oid, str], repor
                 hint="dvc push  # in the clone that made it",
             )
     if lacking:
-        report(f"storing {len(lacking)} object{'s' if len(lacking) > 1 else ''}")
+        report(f"objects to store: {len(lacking)}")
         store.put({oid: project.cache.path(oid) for oid in lacking})
     return len(lacking)
 

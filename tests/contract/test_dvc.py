@@ -24,7 +24,7 @@ def dvc_repo(tmp_path: Path) -> Shell:
     return sh
 
 
-@pytest.mark.parametrize("name", ["plain", "2013-01", "2013", "1e5", "with space", "é", "true", "a:b", "0x1F"])  # fmt: skip  # noqa: E501
+@pytest.mark.parametrize("name", ["plain", "2013-01", "2013", "1e5", "with space", "é", "true", "a:b", "0x1F"])  # fmt: skip
 def test_a_pointer_is_rendered_byte_for_byte_as_dvc_add_does(dvc_repo: Shell, name: str) -> None:
     folder = dvc_repo.cwd / name
     folder.mkdir()

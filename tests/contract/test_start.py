@@ -40,6 +40,6 @@ def test_the_status_command_imports_nothing_heavy(tmp_path) -> None:  # type: ig
         for who in ("AUTHOR", "COMMITTER")
         for what in ("NAME", "EMAIL")
     }
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=env)  # fmt: skip  # noqa: E501
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=env)  # fmt: skip
     assert "up to date" in done.stdout or "next:" in done.stdout
     assert not HEAVY & set(done.stdout.split())

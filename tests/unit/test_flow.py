@@ -57,7 +57,7 @@ def test_a_branch_without_a_role_is_refused() -> None:
 
 
 def test_a_circle_is_named() -> None:
-    config = parse_config({"branches": {"a": {"role": "clean", "from": ["b"]}, "b": {"role": "clean", "from": ["a"]}}})  # fmt: skip  # noqa: E501
+    config = parse_config({"branches": {"a": {"role": "clean", "from": ["b"]}, "b": {"role": "clean", "from": ["a"]}}})  # fmt: skip
     with pytest.raises(FlowError, match=r"circle: .* → "):
         describe_all(config, ["a", "b"])
 

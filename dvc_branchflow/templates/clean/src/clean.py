@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TextIO
 
 import yaml
-
 from rules import Rules
 from tally import Tally
 

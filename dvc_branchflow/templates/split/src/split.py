@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-
 from rule import Rule
 
 CLEAN = Path("@CLEAN_DATA@")
