@@ -14,7 +14,7 @@ from pathlib import Path
 
 from dvc_branchflow.compare import runs
 from dvc_branchflow.errors import FlowError, GitError
-from dvc_branchflow.git import Git, clone, init_bare
+from dvc_branchflow.git import NO_HOOKS, Git, clone, init_bare
 from dvc_branchflow.ingest import IngestRequest, ingest
 from dvc_branchflow.init import InitRequest, init
 from dvc_branchflow.project import Project
@@ -189,8 +189,9 @@ def _edit(repo: Path, subject: str, change: Callable[[str], str]) -> None:
     if after == before:
         raise FlowError(f"the template's params.yaml has nothing to change for: {subject}")
     params.write_text(after, encoding="utf-8")
-    git.run("commit", "--quiet", "--all", "-m", subject, cwd=repo)
-    git.run("push", "--quiet", "origin", f"dev/{MODEL}", cwd=repo)
+    own = (*NO_HOOKS, "-c", "commit.gpgSign=false")
+    git.run(*own, "commit", "--quiet", "--all", "-m", subject, cwd=repo)
+    git.run(*own, "push", "--quiet", "origin", f"dev/{MODEL}", cwd=repo)
 
 
 def _with_features(text: str) -> str:

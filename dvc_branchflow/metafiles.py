@@ -30,7 +30,7 @@ _CANONICAL = re.compile(
     rb"  hash: md5\n  path: ([A-Za-z0-9_][A-Za-z0-9._-]*)\n"
     rb"(?:  remote: ([A-Za-z][A-Za-z0-9_-]*)\n)?"
 )
-_TEMPLATE = re.compile(r"\\\$\\\{.*?\\\}")
+_TEMPLATE = re.compile(r"\$\{[^}]*\}")
 _NUMERIC = re.compile(r"[0-9._eE+-]+|true|false|yes|no|on|off|null|y|n", re.IGNORECASE)
 
 
@@ -45,10 +45,42 @@ class LockedStage:
 
 
 @dataclass(frozen=True, slots=True)
+class PathPattern:
+    """A path in `dvc.yaml` with its `${…}` left open: `parts` are the texts between them.
+
+    Matching is linear, whatever a hostile pipeline writes.
+    """
+
+    parts: tuple[str, ...]
+
+    @classmethod
+    def of(cls, path: str) -> PathPattern:
+        """Return the pattern of a path as it stands in `dvc.yaml`."""
+        return cls(tuple(_TEMPLATE.split(path)))
+
+    def matches(self, path: str) -> bool:
+        """Whether the pattern could become this path."""
+        head, *middle = self.parts
+        if not middle:
+            return path == head
+        tail = middle.pop()
+        end = len(path) - len(tail)
+        if end < len(head) or not (path.startswith(head) and path.endswith(tail)):
+            return False
+        position = len(head)
+        for part in middle:
+            position = path.find(part, position, end)
+            if position < 0:
+                return False
+            position += len(part)
+        return True
+
+
+@dataclass(frozen=True, slots=True)
 class OutOptions:
     """What `dvc.yaml` says of the outs whose paths `pattern` covers."""
 
-    pattern: re.Pattern[str]
+    pattern: PathPattern
     remote: str | None = None
     is_cached: bool = True
     is_pushed: bool = True
@@ -59,7 +91,7 @@ class StageDef:
     """A stage as `dvc.yaml` declares it; `deps` are literal paths or patterns over them."""
 
     name: str
-    deps: tuple[re.Pattern[str], ...]
+    deps: tuple[PathPattern, ...]
     literal_deps: tuple[str, ...]
     outs: tuple[OutOptions, ...]
 
@@ -75,7 +107,7 @@ class Pipeline:
         """Return what the pipeline says of the out at `path`, None where it declares none."""
         for stage in self.stages.values():
             for options in stage.outs:
-                if options.pattern.fullmatch(path):
+                if options.pattern.matches(path):
                     return options
         return None
 
@@ -290,7 +322,7 @@ def _stage_def(name: str, body: Any, folder: str) -> StageDef:
     ]
     return StageDef(
         name=name,
-        deps=tuple(_pattern(dep) for dep in deps),
+        deps=tuple(PathPattern.of(dep) for dep in deps),
         literal_deps=tuple(dep for dep in deps if "${" not in dep),
         outs=tuple(outs),
     )
@@ -309,12 +341,12 @@ def _out_options(wdir: str, item: Any) -> OutOptions:
         options = options if isinstance(options, dict) else {}
         remote = options.get("remote")
         return OutOptions(
-            pattern=_pattern(_under(wdir, str(path))),
+            pattern=PathPattern.of(_under(wdir, str(path))),
             remote=str(remote) if remote else None,
             is_cached=options.get("cache", True) is not False,
             is_pushed=options.get("push", True) is not False,
         )
-    return OutOptions(pattern=_pattern(_under(wdir, str(item))))
+    return OutOptions(pattern=PathPattern.of(_under(wdir, str(item))))
 
 
 def _under(wdir: str, path: str) -> str:
@@ -324,10 +356,6 @@ def _under(wdir: str, path: str) -> str:
         return _join(wdir, path, PIPELINE_FILE)
     except ConfigError:
         return path  # an external dep; not ours to follow
-
-
-def _pattern(path: str) -> re.Pattern[str]:
-    return re.compile(_TEMPLATE.sub(".*", re.escape(path)))
 
 
 def _scalar(name: str) -> str:

@@ -165,7 +165,7 @@ def _git_md5(project: Project, data: CommitData, paths: Iterable[str]) -> dict[s
 
 def _is_dep(data: CommitData, path: str) -> bool:
     return any(
-        pattern.fullmatch(path) or any(path.startswith(f"{dep}/") for dep in stage.literal_deps)
+        pattern.matches(path) or any(path.startswith(f"{dep}/") for dep in stage.literal_deps)
         for stage in data.pipeline.stages.values()
         for pattern in stage.deps
     )

@@ -5,6 +5,7 @@ import pytest
 from dvc_branchflow import manifest
 from dvc_branchflow.errors import ConfigError
 from dvc_branchflow.manifest import Entry
+from dvc_branchflow.metafiles import PathPattern
 from dvc_branchflow.model import Branch, Oid, Out, Sample, parse_path
 from dvc_branchflow.plain import load_yaml
 from dvc_branchflow.policy import judge_result
@@ -105,3 +106,21 @@ def test_the_judge_is_silent_on_a_good_result() -> None:
     assert not judge_result(
         Branch("clean"), pinned=held, outs=outs, upstream_data=["data/raw"], git_sizes={"m.json": 1}
     )
+
+
+@pytest.mark.parametrize(
+    ("written", "path", "fits"),
+    [
+        ("a/b", "a/b", True),
+        ("a/b", "a/bc", False),
+        ("out/${item.n}/f", "out/1/f", True),
+        ("out/${item.n}/f", "out/f", False),
+        ("${a}", "anything/at.all", True),
+        ("${a}x${b}x${c}", "oxoxo", True),
+        ("${a}x${b}x${c}", "oxo", False),
+        ("ab${x}ba", "aba", False),
+        ("a" + "${x}a" * 200 + "b", "a" * 5000, False),
+    ],
+)
+def test_a_templated_path_fits_what_it_could_become(written: str, path: str, fits: bool) -> None:  # noqa: FBT001
+    assert PathPattern.of(written).matches(path) is fits
