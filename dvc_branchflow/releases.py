@@ -55,7 +55,8 @@ def promote(project: Project, dev: str, report: Report, *, dry_run: bool = False
 
     def attempt() -> PromoteOutcome:
         target = stable_for(project, source)
-        require_movable(project, [target.branch])
+        if target.branch in project.tips:
+            require_movable(project, [target.branch])
         return _promote(project, source, target, report, dry_run=dry_run)
 
     with branch_lock(project, source.branch, report):

@@ -34,13 +34,12 @@ class NewTag:
 
 
 def require_movable(project: Project, branches: Sequence[str]) -> None:
-    """Raise FlowError where moving a branch would pull it from under somebody's checkout.
+    """Raise FlowError where a branch is not there, or moving it would pull it from under a user.
 
     With a git remote the branch is moved there, and a checked-out one here is left behind it.
     """
     for branch in branches:
-        tip = project.tips.get(Branch(branch))
-        if tip is not None and tip.is_diverged:
+        if project.tip(branch).is_diverged:
             raise FlowError(
                 f"'{branch}' here and on git remote '{project.git_remote}' went different ways",
                 hint=f"git switch {branch}; git pull --rebase",
