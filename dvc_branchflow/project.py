@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -33,10 +33,9 @@ class Tip:
     published: Sha | None
     is_diverged: bool = False
 
-    @property
-    def is_ahead(self) -> bool:
-        """Whether there are commits here that the git remote lacks."""
-        return self.local == self.sha and self.published not in {None, self.sha}
+    def as_published(self) -> Tip:
+        """Return the tip without the commits that only this clone has."""
+        return replace(self, sha=self.published or self.sha, is_diverged=False)
 
 
 @dataclass

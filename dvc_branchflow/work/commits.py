@@ -73,9 +73,15 @@ def read_commits(git: Git, shas: Sequence[Sha]) -> dict[Sha, CommitData]:
     return found
 
 
-def is_in_git(path: str, files: Mapping[str, Entry]) -> bool:
-    """Whether Git itself holds a path, as a file or as a folder."""
-    return path in files or any(name.startswith(f"{path}/") for name in files)
+def _paths_in_git(files: Iterable[str]) -> set[str]:
+    """Every path that Git itself holds, files and the folders above them."""
+    held = set(files)
+    for path in list(held):
+        above = path.rpartition("/")[0]
+        while above and above not in held:
+            held.add(above)
+            above = above.rpartition("/")[0]
+    return held
 
 
 def _is_metadata(path: str) -> bool:
@@ -132,12 +138,13 @@ class _Reader:
 
     def _locked_outs(self, folder: str, files: Mapping[str, Entry]) -> dict[str, Out]:
         pipeline = self._pipeline(files, folder)
+        in_git = _paths_in_git(files)
         found: dict[str, Out] = {}
         for stage in self._lock(files, folder):
             for path, out in stage.outs.items():
                 options = pipeline.options_for(path)
                 kept_here = options is not None and not (options.is_cached and options.is_pushed)
-                if kept_here or is_in_git(path, files):
+                if kept_here or path in in_git:
                     continue
                 found[path] = replace(out, remote=options.remote if options else None)
         return found
@@ -145,8 +152,3 @@ class _Reader:
 
 def _at(folder: str, name: str) -> str:
     return f"{folder}/{name}" if folder else name
-
-
-def out_list(outs: Iterable[Out]) -> list[Out]:
-    """Return outs sorted by path."""
-    return sorted(outs, key=lambda out: out.path)

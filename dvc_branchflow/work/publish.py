@@ -119,7 +119,12 @@ def _move_here(
     updates: list[RefUpdate] = []
     for move in moves:
         local = move.old.local if move.old else None
-        if remote is None or (local is not None and move.branch not in held):
+        follows = (
+            local is not None
+            and move.branch not in held
+            and project.git.is_ancestor(local, move.new)
+        )
+        if remote is None or follows:
             updates.append(RefUpdate(_HEADS + move.branch, local, move.new))
     updates += [RefUpdate(tag.ref, None, tag.sha) for tag in tags]
     try:

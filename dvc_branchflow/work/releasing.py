@@ -122,7 +122,9 @@ def release_branch(
     spec = project.spec(branch)
 
     def attempt() -> ReleaseOutcome:
-        require_movable(project, [branch, project.config.tracking])
+        require_movable(project, [branch])
+        if project.git_remote is None:
+            require_movable(project, [project.config.tracking])
         targets = wanted if wanted is not None else current_pins(project, spec)
         plan = plan_release(project, spec, targets, bump)
         if plan is None:
@@ -201,7 +203,7 @@ def _release(
     sha = project.git.write_commits([commit])[0]
     park_worktree(project, plan.branch, sha)
     record = replace(draft, commit=sha)
-    tracking = project.tracking
+    tracking = project.tracking.as_published()  # nobody's unpushed documents go out with it
     collected = NewCommit(
         [tracking.sha], f"Record {plan.tag}\n\nRelease: {plan.tag}\n",
         [Change(record.path, record.to_json().encode())],

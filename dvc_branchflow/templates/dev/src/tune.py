@@ -26,6 +26,7 @@ def draft(params: dict[str, Any], rows: pd.DataFrame) -> Recipe:
     names = wanted["features"] or [name for name in rows.columns if name != target]
     if unknown := {target, *names} - set(rows.columns):
         raise ValueError(f"params.yaml names columns that the data lacks: {sorted(unknown)}")
+    names = [name for name in names if rows[name].notna().any()]  # an empty one teaches nothing
     is_quantity = data.is_number(rows[target]) and rows[target].nunique() > LABELS
     numbers = [name for name in names if name not in wanted["text"] and data.is_number(rows[name])]
     guess = "regression" if is_quantity else "classification"

@@ -26,16 +26,16 @@ def run(*, kind: str = "boosting", target: str = "price") -> None:
     """Lay made-up rows in the working directory and run the three stages on them."""
     rng = np.random.default_rng(1)
     for side, count in {"train": 400, "validation": 100, "test": 100}.items():
-        rows = ["size,colour,is_big,price"]
+        rows = ["size,colour,empty,is_big,price"]
         for _ in range(count):
             size, colour = rng.uniform(0, 10), rng.choice(["red", "green", ""])
             price = 3 * size + 5 * (colour == "red") + rng.normal(0, 0.1)
-            rows.append(f"{size:.3f},{colour},{'yes' if size > 5 else 'no'},{price:.3f}")
-        rows.append(f"NA,a colour only {side} has,no,7")
+            rows.append(f"{size:.3f},{colour},,{'yes' if size > 5 else 'no'},{price:.3f}")
+        rows.append(f"NA,a colour only {side} has,,no,7")
         path = data.SPLIT / "2024-01" / side / "00.csv"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("\n".join(rows) + "\n", encoding="utf-8")
-    chosen = {"target": target, "features": ["size", "colour"], "task": "auto", "text": []}
+    chosen = {"target": target, "features": ["size", "colour", "empty"], "task": "auto", "text": []}
     model = {"kind": kind, "seed": 1}
     params = PARAMS | {"data": PARAMS["data"] | chosen, "model": model, "tune": GRID}
     Path("params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
