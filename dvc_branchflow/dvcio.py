@@ -14,6 +14,8 @@ from dvc_branchflow.errors import DvcError
 
 _BUSY = ("Unable to acquire lock", "rwlock", "LockError", "busy")
 _ATTEMPTS = 5
+# -P: the folder that we stand in is a branch's; its `platform.py` is not to be imported by dvc.
+_DVC = (sys.executable, "-P", "-m", "dvc")
 
 
 def dvc(
@@ -29,7 +31,7 @@ def dvc(
         log: gets all that dvc and its stages print; None throws it away.
         env: variables on top of ours.
     """
-    command = [sys.executable, "-m", "dvc", *args]
+    command = [*_DVC, *args]
     out = subprocess.DEVNULL if log is None else log
     done = subprocess.run(
         command, cwd=cwd, env=_environment(env), stdin=subprocess.DEVNULL, stdout=out,
@@ -43,7 +45,7 @@ def dvc_text(args: Sequence[str], *, cwd: Path) -> str:
 
     Raises: DvcError: it failed; a lock that another dvc holds is waited for.
     """
-    command = [sys.executable, "-m", "dvc", *args]
+    command = [*_DVC, *args]
     for attempt in range(_ATTEMPTS):
         done = subprocess.run(
             command, cwd=cwd, env=_environment(None), stdin=subprocess.DEVNULL,

@@ -15,6 +15,11 @@ from dvc_branchflow.errors import FlowError, GitError, LostRaceError, RejectedEr
 from dvc_branchflow.model import ZERO_SHA, Branch, RefUpdate, Sha
 
 NO_HOOKS = ("-c", "core.hooksPath=/dev/null")
+# A worktree of ours holds the commit's own bytes, whatever the user's settings make of his.
+_OWN_WORKTREE = (
+    *NO_HOOKS, "-c", "core.autocrlf=false", "-c", "core.eol=lf", "-c", "core.sparseCheckout=false",
+    "-c", "core.fsmonitor=false",
+)  # fmt: skip
 _BATCH = 500  # requests written before answers are read; 500 x 50 bytes fit into a pipe
 FILE_MODE = "100644"
 EXECUTABLE_MODE = "100755"
@@ -264,7 +269,10 @@ class Git:
         done = self.run("update-ref", "-m", reason, "--create-reflog", "--stdin", "-z",
                         data=script.encode(), check=False)  # fmt: skip
         if done.returncode:
-            raise LostRaceError(f"a ref moved while we worked: {_last_line(done.stderr)}")
+            reason = _last_line(done.stderr)
+            if "exists; cannot create" in reason or "Not a directory" in reason:
+                raise GitError(f"a branch is in the way of another one's name: {reason}")
+            raise LostRaceError(f"a ref moved while we worked: {reason}")
 
     def fetch(self, git_remote: str) -> None:
         """Bring the remote's branches and release tags to `refs/remotes` and `refs/tags`.
@@ -289,8 +297,8 @@ class Git:
         """
         leases = [f"--force-with-lease={u.ref}:{u.old or ''}" for u in updates]
         moves = [f"{u.new}:{u.ref}" for u in updates]
-        done = self.run(*NO_HOOKS, "push", "--atomic", "--porcelain", "--no-verify",
-                        *leases, git_remote, *moves, check=False)  # fmt: skip
+        plain = ("--atomic", "--porcelain", "--no-verify", "--no-follow-tags", "--no-signed")
+        done = self.run(*NO_HOOKS, "push", *plain, *leases, git_remote, *moves, check=False)
         if done.returncode == 0:
             return
         said = (done.stdout + done.stderr).decode(errors="replace")
@@ -314,22 +322,29 @@ class Git:
     def add_worktree(self, path: Path, commit: Sha) -> None:
         """Lay a detached checkout at `path`, taking over what a killed run left there."""
         self.run("worktree", "prune")
-        self.run(*NO_HOOKS, "worktree", "add", "--quiet", "--force", "--force", "--detach",
+        self.run(*_OWN_WORKTREE, "worktree", "add", "--quiet", "--force", "--force", "--detach",
                  str(path), commit)  # fmt: skip
 
     def reset_worktree(self, path: Path, commit: Sha, keep: Sequence[str]) -> None:
         """Make a checkout that is ours exactly a commit: nothing else stays but `keep`."""
         for lock in self._locks_of(path):
             lock.unlink(missing_ok=True)
-        self.run(*NO_HOOKS, "checkout", "--quiet", "--force", "--detach", commit, cwd=path)
+        checkout = ("checkout", "--quiet", "--force", "--detach", commit)
+        self.run(*_OWN_WORKTREE, *checkout, cwd=path)
         kept = [arg for name in keep for arg in ("--exclude", name)]
         self.run("clean", "-ffdxq", *kept, cwd=path)
 
     def changed_paths(self, path: Path) -> list[str]:
-        """Return the paths of a checkout that differ from its commit, new ones too."""
-        layout = ("status", "--porcelain", "-z", "--untracked-files=all", "--no-renames")
-        raw = self.text(*NO_HOOKS, *layout, cwd=path)
-        return [item[3:] for item in raw.split("\0") if item]
+        """Return the paths of a checkout that differ from its commit, new ones too.
+
+        Of what is ignored, only the commit's own `.gitignore` files are asked, not the user's.
+        """
+        listed = (
+            (*_OWN_WORKTREE, "diff", "--name-only", "--no-renames", "--no-ext-diff", "-z", "HEAD"),
+            ("ls-files", "--others", "--exclude-per-directory=.gitignore", "-z"),
+        )
+        found = [item for args in listed for item in self.text(*args, cwd=path).split("\0")]
+        return sorted({item for item in found if item})
 
     def _locks_of(self, path: Path) -> Iterator[Path]:
         """Index and HEAD locks that a killed git left in a checkout that only we use."""

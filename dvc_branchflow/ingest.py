@@ -158,12 +158,16 @@ def _expand(path: Path) -> Iterator[tuple[str, Path]]:
             for name in [*folders, *files]:
                 full = Path(folder, name)
                 if full.is_symlink() and full.is_dir():
-                    raise UsageError(f"'{full}' is a link to a folder", hint=f"rm '{full}'")
+                    raise UsageError(
+                        f"'{full}' is a link to a folder", hint="copy what it points to"
+                    )
             for name in sorted(files):
                 full = Path(folder, name)
                 yield f"{root.name}/{full.relative_to(path).as_posix()}", _regular(full, root)
     except OSError as error:
         raise _unusable(path, error) from error
+    except RuntimeError as error:  # what resolve() says of a link to itself
+        raise UsageError(f"'{path}' is a link that leads nowhere") from error
 
 
 def _regular(file: Path, root: Path) -> Path:
@@ -338,7 +342,8 @@ def _current_partition(spec: BranchSpec, owned: Mapping[str, Out]) -> str:
 
 def _check_partition(name: str) -> None:
     parse_path(name)
-    if "/" in name or name.endswith(".dvc") or name.startswith("-"):
+    acted_on = name in {"dvc.yaml", "dvc.lock"} or name.startswith(".") or name.endswith(".dvc")
+    if "/" in name or acted_on or name.startswith("-"):
         raise UsageError(f"'{name}' can't be a partition's name: it has to be one plain word")
 
 

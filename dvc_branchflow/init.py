@@ -10,10 +10,11 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 
 from dvc_branchflow.config import FlowConfig, parse_config
-from dvc_branchflow.errors import FlowError, GitError, UsageError
+from dvc_branchflow.errors import ConfigError, FlowError, GitError, UsageError
 from dvc_branchflow.flow import identifier
 from dvc_branchflow.git import NO_HOOKS, Change, NewCommit, init_repository
 from dvc_branchflow.model import CONFIG_FILE, Branch, RefUpdate, Role, Sha, parse_model
+from dvc_branchflow.objects import parse_dvc_config
 from dvc_branchflow.plain import load_mapping
 from dvc_branchflow.project import Project, Tip
 from dvc_branchflow.work.publish import Move, publish
@@ -40,7 +41,8 @@ branches:
 """
 _TESTS = "python -m pytest -q"
 _REMOTE_NAME = "store"
-_URL = re.compile(r"(?:[a-z][a-z0-9+]*://)?[^\s\"'\x00-\x1f]+")
+# What DVC's config can hold between quotes: no quotes, no control characters, no interpolation.
+_URL = re.compile(r"(?:[a-z][a-z0-9+]*://)[^\s\"%\x00-\x1f]+|(?![a-z0-9+]+://)[^\"%\x00-\x1f]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +87,9 @@ class _Files:
 
     def changes(self) -> list[Change]:
         return [
-            Change(path, text.encode())
+            Change(path, text.encode("utf-8", "surrogateescape"))
             for path, text in self.wanted.items()
-            if self.there.get(path) != text.encode()
+            if self.there.get(path) != text.encode("utf-8", "surrogateescape")
         ]
 
 
@@ -119,8 +121,9 @@ class _Layout:
         self.tracking = self._tracking()
         self.config = self._config()
         self.dvc_config = self._existing(_DVC_CONFIG)
-        self.has_remote = b"url" in (self.dvc_config or b"")
-        self.remote = None if self.has_remote else self._remote_url()
+        here = self.path / ".dvc"
+        known = parse_dvc_config([(_text(self.dvc_config or b"", _DVC_CONFIG), here)])
+        self.remote = None if known.default_remote else self._remote_url()
 
     def plan(self) -> InitPlan:
         laid = []
@@ -262,9 +265,9 @@ class _Layout:
 
     def _common(self) -> dict[str, str]:
         """What every branch carries: the same remotes, the same ignored paths."""
-        config = (self.dvc_config or b"").decode()
+        config = _text(self.dvc_config or b"", _DVC_CONFIG)
         if self.remote:
-            config = _dvc_config(self.remote, self.request.endpoint_url) + config
+            config = _with_remote(config, self.remote, self.request.endpoint_url)
         return {
             **_DVC_FILES,
             _DVC_CONFIG: config,
@@ -324,10 +327,11 @@ class _Layout:
 
     def _remote_url(self) -> str:
         given = self.request.remote
+        top = (self.project.git.toplevel if self.project else None) or self.path
         if given is None:
-            return str(self.path.parent / f"{self.path.name}-store")
+            given = str(top.parent / f"{top.name}-store")
         if not _URL.fullmatch(given):
-            raise UsageError(f"'{given}' is no URL or path for a DVC remote")
+            raise UsageError(f"'{given}' can't be the URL or path of a DVC remote")
         if "://" in given:
             return given
         return str((Path.cwd() / Path(given).expanduser()).resolve())
@@ -352,13 +356,40 @@ class _Layout:
         return [Change(path, text.encode()) for path, text in self._common().items()]
 
     def _refuse_overwriting(self, top: Path) -> None:
-        if self._tip(self.tracking) is not None and self.project is not None:
-            return
-        for path in self._branches()[self.tracking].wanted:
-            if (top / path).exists():
+        """Refuse, before anything moves, what would lose a file or leave the checkout behind."""
+        planned = self._branches()
+        for branch in planned:
+            self._refuse_clash(branch)
+        if self.project is None or self._is_checked_out(self.project):
+            files = planned[self.tracking]
+            changes = files.changes()
+            for change in changes:
+                if change.path not in files.there and (top / change.path).exists():
+                    raise FlowError(
+                        f"'{change.path}' exists in '{top}', but is not in Git",
+                        hint=f"git add '{change.path}'; git commit",
+                    )
+            if self.project is not None:
+                self._refuse_dirty(self.project, [change.path for change in changes])
+
+    def _refuse_dirty(self, project: Project, paths: list[str]) -> None:
+        top = self._top(project)
+        staged = project.git.text("ls-files", cwd=top) if self._tip(self.tracking) is None else ""
+        changed = (
+            project.git.text("diff", "--name-only", "HEAD", "--", *paths, cwd=top)
+            if (paths and self._tip(self.tracking))
+            else ""
+        )
+        for path in (staged or changed).splitlines():
+            raise FlowError(f"'{path}' is not committed", hint="git commit")
+
+    def _refuse_clash(self, branch: str) -> None:
+        tips = self.project.tips if self.project else {}
+        for other in tips:
+            if other.startswith(f"{branch}/") or branch.startswith(f"{other}/"):
                 raise FlowError(
-                    f"'{path}' exists in '{top}', but is not in Git",
-                    hint=f"git add '{path}'; git commit",
+                    f"Git can't have '{branch}' beside the branch '{other}'",
+                    hint=f"git branch --move '{other}' NEW_NAME",
                 )
 
 
@@ -366,14 +397,32 @@ def _sha(tip: Tip | None) -> Sha | None:
     return tip.sha if tip else None
 
 
-def _dvc_config(url: str, endpoint_url: str | None) -> str:
-    lines = [
-        "[core]", f"    remote = {_REMOTE_NAME}", "[cache]",
-        '    type = "reflink,hardlink,copy"', f"['remote \"{_REMOTE_NAME}\"']", f"    url = {url}",
-    ]  # fmt: skip
+def _with_remote(config: str, url: str, endpoint_url: str | None) -> str:
+    """DVC's config with a default remote of ours, into the sections that are there."""
+    wanted = {
+        "[core]": [f"    remote = {_REMOTE_NAME}"],
+        "[cache]": ['    type = "reflink,hardlink,copy"'],
+        f"['remote \"{_REMOTE_NAME}\"']": [f'    url = "{url}"'],
+    }
     if endpoint_url:
-        lines.append(f"    endpointurl = {endpoint_url}")
+        wanted[f"['remote \"{_REMOTE_NAME}\"']"].append(f'    endpointurl = "{endpoint_url}"')
+    lines = config.splitlines()
+    for section, values in wanted.items():
+        if section == "[cache]" and any(re.match(r"\s*type\s*=", line) for line in lines):
+            continue
+        if section in lines:
+            place = lines.index(section) + 1
+            lines[place:place] = values
+        else:
+            lines += [section, *values]
     return "".join(f"{line}\n" for line in lines)
+
+
+def _text(content: bytes, path: str) -> str:
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"'{path}' is not UTF-8: {error}") from error
 
 
 def _quotable(text: str) -> str:

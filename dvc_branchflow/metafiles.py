@@ -183,7 +183,7 @@ def parse_pipeline(data: bytes, folder: str = "") -> Pipeline:
 
     Raises: ConfigError: not what DVC reads.
     """
-    document = load_mapping(data, PIPELINE_FILE)
+    document = load_mapping(data, PIPELINE_FILE, aliases=True)
     stages = document.get("stages") or {}
     artifacts = document.get("artifacts") or {}
     if not isinstance(stages, dict) or not isinstance(artifacts, dict):

@@ -202,8 +202,7 @@ class DirectoryStore:
             try:
                 with _appearing(self._root / object_key(oid)) as partial:
                     shutil.copyfile(source, partial)
-                    if partial.stat().st_size != source.stat().st_size:
-                        raise StorageError(f"object {oid} did not arrive whole on '{self._name}'")
+                    _prove(partial, oid, f"{self._name}' on its way from the cache '{source}")
             except OSError as error:
                 raise self._unreachable(error) from error
 
@@ -244,6 +243,7 @@ class BucketStore:
 
         async def upload(oid: Oid) -> None:
             source = sources[oid]
+            _prove(source, oid, "the cache")
             await self._store.put_async(object_key(oid), source)
             size = await self._head(oid)
             if size != source.stat().st_size:
@@ -345,10 +345,9 @@ def _add_file(work: tuple[Path, Path]) -> tuple[Oid, int]:
             raise StorageError(f"'{path}' changed while it was read", hint="run the command again")
         oid = Oid(digest.hexdigest())
         target = root / object_key(oid)
-        if not target.exists():
-            target.parent.mkdir(parents=True, exist_ok=True)
-            partial.chmod(_READ_ONLY)
-            partial.replace(target)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        partial.chmod(_READ_ONLY)
+        partial.replace(target)  # also over a damaged one: what we hold is proven
     except OSError as error:
         raise StorageError(f"can't take in '{path}': {error.strerror or error}") from error
     finally:

@@ -1,4 +1,4 @@
-"""Reads YAML that may be hostile into plain values: bounded, no aliases, no duplicate keys."""
+"""Reads YAML that may be hostile into plain values: bounded, and as DVC reads it (YAML 1.2)."""
 
 from __future__ import annotations
 
@@ -10,18 +10,33 @@ from dvc_branchflow.errors import ConfigError
 
 MAX_YAML_BYTES = 16 * 1024 * 1024
 MAX_DEPTH = 100
+MAX_NODES = 1_000_000
 # libyaml's composer recurses: thousands of brackets end the process, not the call.
 _MAYBE_DEEP = re.compile(rb"(?:[-?:][ \t]+){50}|^ {150}", re.MULTILINE)
 _MAYBE_ALIAS = re.compile(rb"(?:^|[\s\[{,:-])[*&][^\s]", re.MULTILINE)
+_SCALARS = (
+    ("tag:yaml.org,2002:bool", re.compile(r"true|True|TRUE|false|False|FALSE"), "tTfF"),
+    ("tag:yaml.org,2002:null", re.compile(r"~|null|Null|NULL|"), ["~", "n", "N", ""]),
+    ("tag:yaml.org,2002:int", re.compile(r"[-+]?[0-9]+"), "-+0123456789"),
+    (
+        "tag:yaml.org,2002:float",
+        re.compile(
+            r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?"
+            r"|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)"
+        ),
+        "-+0123456789.",
+    ),
+)
 
 
-def load_yaml(data: bytes, name: str) -> Any:
+def load_yaml(data: bytes, name: str, *, aliases: bool = False) -> Any:
     """Return the plain values in a YAML document.
 
     Args:
         data: the file's bytes, UTF-8.
         name: what to call it in an error.
-    Raises: ConfigError: too large, not UTF-8, not YAML, an alias, or a key that stands twice.
+        aliases: whether aliases may stand in it; what they expand to is bounded then.
+    Raises: ConfigError: too large or deep, not UTF-8, not YAML, an alias, or a key twice.
     """
     import yaml
 
@@ -29,7 +44,7 @@ def load_yaml(data: bytes, name: str) -> Any:
         raise ConfigError(f"'{name}' is too large: {len(data)} bytes of YAML")
     try:
         if _is_suspect(data):
-            _refuse_traps(data, name)
+            _refuse_traps(data, name, aliases=aliases)
         return yaml.load(data, Loader=_loader())  # noqa: S506  a safe loader, made stricter
     except yaml.YAMLError as error:
         reason = " ".join(str(error).split())
@@ -38,9 +53,9 @@ def load_yaml(data: bytes, name: str) -> Any:
         raise ConfigError(f"'{name}' is not valid YAML: {error}") from error
 
 
-def load_mapping(data: bytes, name: str) -> dict[str, Any]:
+def load_mapping(data: bytes, name: str, *, aliases: bool = False) -> dict[str, Any]:
     """Like `load_yaml`, for a document that has to be a mapping with text keys (or empty)."""
-    value = load_yaml(data, name)
+    value = load_yaml(data, name, aliases=aliases)
     if value is None:
         return {}
     if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
@@ -64,19 +79,32 @@ def _is_suspect(data: bytes) -> bool:
     return brackets > MAX_DEPTH or bool(_MAYBE_DEEP.search(data) or _MAYBE_ALIAS.search(data))
 
 
-def _refuse_traps(data: bytes, name: str) -> None:
+def _refuse_traps(data: bytes, name: str, *, aliases: bool) -> None:
+    """Refuse what is deeper or, with its aliases written out, larger than any file of ours."""
     import yaml
 
-    depth = 0
+    open_nodes: list[list[Any]] = [[None, 0]]  # anchor and size of each collection around us
+    sizes: dict[str, int] = {}
     for event in yaml.parse(data, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
         if isinstance(event, yaml.AliasEvent):
-            raise ConfigError(f"'{name}' uses a YAML alias, which is not allowed here")
-        if isinstance(event, yaml.CollectionStartEvent):
-            depth += 1
+            if not aliases:
+                raise ConfigError(f"'{name}' uses a YAML alias, which is not allowed here")
+            if event.anchor not in sizes:
+                raise ConfigError(f"'{name}' has an alias that holds itself")
+            open_nodes[-1][1] += sizes[event.anchor]
+        elif isinstance(event, yaml.ScalarEvent):
+            open_nodes[-1][1] += 1
+            sizes |= {event.anchor: 1} if event.anchor else {}
+        elif isinstance(event, yaml.CollectionStartEvent):
+            open_nodes.append([event.anchor, 1])
         elif isinstance(event, yaml.CollectionEndEvent):
-            depth -= 1
-        if depth > MAX_DEPTH:
+            anchor, size = open_nodes.pop()
+            open_nodes[-1][1] += size
+            sizes |= {anchor: size} if anchor else {}
+        if len(open_nodes) > MAX_DEPTH:
             raise ConfigError(f"'{name}' is nested too deeply")
+        if open_nodes[-1][1] > MAX_NODES:
+            raise ConfigError(f"'{name}' is too large with its aliases written out")
 
 
 _LOADER: list[type] = []
@@ -107,4 +135,9 @@ def _make_loader() -> type:
             mapping: dict[Hashable, Any] = super().construct_mapping(node, deep=deep)
             return mapping
 
+    StrictLoader.yaml_implicit_resolvers = {}
+    for tag, pattern, first in _SCALARS:
+        whole = re.compile(rf"^(?:{pattern.pattern})$")
+        StrictLoader.add_implicit_resolver(tag, whole, list(first))
+    StrictLoader.add_implicit_resolver("tag:yaml.org,2002:merge", re.compile(r"^<<$"), ["<"])
     return StrictLoader

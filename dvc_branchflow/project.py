@@ -60,8 +60,9 @@ class Project:
     @cached_property
     def main_checkout(self) -> Path | None:
         """The repository's first worktree, which holds DVC's cache; None in a bare repository."""
-        trees = self.git.worktrees()
-        return trees[0].path if trees and trees[0].path.is_dir() else None
+        trees = [tree.path for tree in self.git.worktrees()]
+        theirs = [path for path in trees if self.state_dir not in path.parents and path.is_dir()]
+        return theirs[0] if theirs else None
 
     @cached_property
     def cache(self) -> Cache:
@@ -97,6 +98,8 @@ class Project:
                 continue
             content = self.git.read_blobs([found.sha])[found.sha]
             config = parse_config(load_mapping(content, CONFIG_FILE))
+            if config.tracking != tip.branch and config.tracking in self.tips:
+                continue
             if config.tracking != tip.branch:
                 raise ConfigError(
                     f"'{CONFIG_FILE}' on '{tip.branch}' names '{config.tracking}' as 'tracking'",
@@ -118,7 +121,7 @@ class Project:
         """DVC's settings: those committed on the tracking branch, and this machine's own."""
         tip = self.tracking
         entry = self.git.files(tip.sha).get(_DVC_CONFIG)
-        committed = self.git.read_blobs([entry.sha])[entry.sha].decode() if entry else ""
+        committed = _decoded(self.git.read_blobs([entry.sha])[entry.sha]) if entry else ""
         home = self.main_checkout
         folder = (home or self.git.git_dir) / ".dvc"
         layers = [(_text(path), path.parent) for path in _machine_configs()]
@@ -217,6 +220,7 @@ class Project:
             names.insert(0, Branch(ref.removeprefix(f"refs/remotes/{remote}/")))
         own = self.git.run("symbolic-ref", "--quiet", "HEAD", check=False).stdout.decode().strip()
         names.append(Branch(own.removeprefix("refs/heads/")))
+        names += self.tips  # the last resort: one of another name that names itself
         return [self.tips[name] for name in dict.fromkeys(names) if name in self.tips]
 
 
@@ -241,6 +245,13 @@ def _machine_configs() -> list[Path]:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return _decoded(path.read_bytes())
     except OSError:
         return ""
+
+
+def _decoded(content: bytes) -> str:
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"a DVC config file is not UTF-8: {error}") from error

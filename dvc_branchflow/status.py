@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from dvc_branchflow.errors import UsageError
 from dvc_branchflow.flow import BranchSpec
 from dvc_branchflow.model import PIPELINE_ROLES, Branch, Out, Role, Sha
 from dvc_branchflow.project import Project
@@ -89,7 +90,8 @@ def _row(project: Project, spec: BranchSpec, data: dict[Sha, CommitData]) -> Bra
     owned = list((mine.snapshot(spec.data) if spec.data else mine.outs).values())
     behind, unpinned = _lags(project, spec, mine, data)
     is_up = spec.role not in PIPELINE_ROLES or is_current(project, mine)
-    last = latest_version(project.tags, spec.model) if spec.role is Role.STABLE else None
+    model = _model(spec)
+    last = latest_version(project.tags, model) if model else None
     return BranchStatus(
         branch=spec.branch,
         role=spec.role,
@@ -102,10 +104,18 @@ def _row(project: Project, spec: BranchSpec, data: dict[Sha, CommitData]) -> Bra
         unpinned=unpinned,
         is_current=is_up,
         unpushed=_unpushed(project, spec),
-        release=release_tag(spec.model, last) if last else None,
+        release=release_tag(model, last) if model and last else None,
         certificate=_certificate(project, spec, mine),
         next_command=_next(spec, mine, behind, unpinned, is_up=is_up, is_released=last is not None),
     )
+
+
+def _model(spec: BranchSpec) -> str | None:
+    """The model that a stable branch releases; None where its name can be none."""
+    try:
+        return spec.model if spec.role is Role.STABLE else None
+    except UsageError:
+        return None
 
 
 def _lags(

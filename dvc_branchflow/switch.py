@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
 
 from dvc_branchflow.dvcio import dvc_text
 from dvc_branchflow.errors import FlowError
-from dvc_branchflow.model import Sha
+from dvc_branchflow.model import Oid, Sha
 from dvc_branchflow.project import Project
-from dvc_branchflow.work.commits import read_commit
+from dvc_branchflow.work.commits import CommitData, read_commit
 from dvc_branchflow.work.transfer import Report, fetch
 
 
@@ -43,10 +44,40 @@ def switch(project: Project, rev: str, report: Report, *, dry_run: bool = False)
         return SwitchOutcome(rev, branch, sha, len(data.outs), 0)
     _refuse_changes(project, top)
     fetched = fetch(project, data.outs.values(), report)
-    project.git.run("switch", "--quiet", *([branch] if branch else ["--detach", sha]), cwd=top)
+    _refuse_strays(project, top, data)
+    project.git.run("switch", "--quiet", *_target(project, branch, sha), cwd=top)
     report(f"outs to place: {len(data.outs)}")
     dvc_text(["checkout", "--quiet", "--force"], cwd=top)
     return SwitchOutcome(rev, branch, sha, len(data.outs), fetched)
+
+
+def _refuse_strays(project: Project, top: Path, data: CommitData) -> None:
+    """Refuse where files that nobody has a copy of lie where data is to go."""
+    head = project.git.run("rev-parse", "--verify", "--quiet", "HEAD", check=False)
+    here = read_commit(project.git, Sha(head.stdout.decode().strip())).outs if head.stdout else {}
+    for path in data.outs.keys() - here.keys():
+        for file in _files_at(top / path):
+            with file.open("rb") as content:
+                oid = Oid(hashlib.file_digest(content, "md5").hexdigest())
+            if not project.cache.has(oid):
+                raise FlowError(
+                    f"'{file.relative_to(top)}' lies where data goes, and nobody has a copy",
+                    hint="move it out of the way",
+                )
+
+
+def _files_at(path: Path) -> list[Path]:
+    if path.is_dir() and not path.is_symlink():
+        return [file for file in path.rglob("*") if file.is_file()]
+    return [path] if path.is_file() else []
+
+
+def _target(project: Project, branch: str | None, sha: Sha) -> list[str]:
+    if branch is None:
+        return ["--detach", sha]
+    if project.tip(branch).local is not None:
+        return [branch]
+    return ["--create", branch, "--track", f"{project.git_remote}/{branch}"]
 
 
 def _refuse_changes(project: Project, top: Path) -> None:

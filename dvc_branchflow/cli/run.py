@@ -7,13 +7,13 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
-from pathlib import Path
 
 from dvc_branchflow.cli.commands import Command, check_text
 from dvc_branchflow.cli.document import document, failure
 from dvc_branchflow.cli.parser import build_parser, completion, defaults
 from dvc_branchflow.errors import BranchflowError, UsageError
 
+_DISK = 3
 _BUG = 4
 _INTERRUPTED = 130
 
@@ -33,6 +33,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        where = f"'{error.filename}': " if error.filename else ""
+        print(f"error: {where}{error.strerror or error}", file=sys.stderr)
+        return _DISK
     except Exception:  # noqa: BLE001  the last stop before a user sees a traceback
         return _bug()
     return code
@@ -50,8 +54,8 @@ def _run(arguments: Sequence[str]) -> int:
         return 0
     check_text(vars(args))
     command: Command = args.command
-    if not Path(args.directory).is_dir() and command.name not in {"init", "demo"}:
-        raise UsageError(f"'{args.directory}' is no folder")
+    if not os.path.isdir(args.directory) and command.name not in {"init", "demo"}:  # noqa: PTH112
+        raise UsageError(f"'{args.directory[:200]}' is no folder")
     result = command.call(args, _quiet if args.quiet else _progress)
     if args.json:
         print(document(command.name, result.value, dry_run=args.dry_run))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from dvc_branchflow.model import Branch, Out, Violation
+from dvc_branchflow.model import Branch, Oid, Out, Violation
 
 MAX_GIT_BYTES = 5 * 1024 * 1024
 
@@ -14,6 +14,7 @@ def judge_result(
     *,
     pinned: Mapping[str, Out],
     outs: Mapping[str, Out],
+    inputs: Mapping[str, Oid | None],
     upstream_data: Iterable[str],
     git_sizes: Mapping[str, int],
 ) -> list[Violation]:
@@ -22,11 +23,13 @@ def judge_result(
     Args:
         pinned: path → out, as the pins say.
         outs: path → out, as the new commit would hold them.
+        inputs: path → oid of what the stages read, by the lock that the run wrote.
         upstream_data: the paths that upstream branches own.
         git_sizes: path → bytes of what the commit would put into Git.
     """
     return [
         *_pins_true(branch, pinned, outs),
+        *_inputs_true(branch, pinned, inputs),
         *_outs_at_home(branch, pinned, outs, upstream_data),
         *_small_in_git(branch, git_sizes),
     ]
@@ -42,6 +45,18 @@ def _pins_true(
             yield Violation(
                 "pins-true", branch, path, f"{found}, not the pinned {out.oid}",
                 f"git branchflow pin {branch}",
+            )  # fmt: skip
+
+
+def _inputs_true(
+    branch: Branch, pinned: Mapping[str, Out], inputs: Mapping[str, Oid | None]
+) -> Iterator[Violation]:
+    for path, out in pinned.items():
+        read = inputs.get(path)
+        if read is not None and read != out.oid:
+            yield Violation(
+                "inputs-true", branch, path, f"was read as {read}, not as the pinned {out.oid}",
+                "let the stage copy what it wants to change",
             )  # fmt: skip
 
 

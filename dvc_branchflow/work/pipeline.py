@@ -13,12 +13,13 @@ from typing import Any
 from dvc_branchflow.dvcio import dvc, dvc_text
 from dvc_branchflow.errors import RunError
 from dvc_branchflow.git import EXECUTABLE_MODE, FILE_MODE, LINK_MODE, Change
+from dvc_branchflow.manifest import Entry, entries, manifest_oid, render
 from dvc_branchflow.metafiles import LockedStage, parse_lock, pointer_path
-from dvc_branchflow.model import LOCK_FILE, PIPELINE_FILE, Out
+from dvc_branchflow.model import LOCK_FILE, PIPELINE_FILE, Oid, Out
 from dvc_branchflow.plain import load_mapping
 from dvc_branchflow.project import Project
 from dvc_branchflow.work.commits import CommitData
-from dvc_branchflow.work.transfer import Report, fetch
+from dvc_branchflow.work.transfer import Report, fetch, manifest_of
 
 _IGNORE_FILE = ".gitignore"
 _FAILURE = re.compile(r"ERROR: (.*)")
@@ -107,21 +108,30 @@ def checkout(
     dvc_text(["checkout", "--quiet", "--force", *targets], cwd=worktree)
 
 
-def is_current(project: Project, data: CommitData) -> bool:
+def is_current(project: Project, data: CommitData, *, may_fetch: bool = False) -> bool:
     """Whether `dvc.lock` was made from what the commit holds, as far as Git can tell.
 
     Code and params are compared by content, pins and outs by oid; DVC itself is not asked, so a
     changed `cmd` goes unseen here (and is seen by `dvc repro`).
+
+    Args:
+        may_fetch: bring manifests from the DVC remote where a folder's oid needs them; without,
+            a folder of pins whose manifests are not in the cache is taken as it is.
     """
     if not data.stages:
         return not data.pipeline.stages
+    ran = {stage.name.partition("@")[0] for stage in data.stages}
+    if data.pipeline.stages.keys() - ran:
+        return False
     made = {path: out.oid for stage in data.stages for path, out in stage.outs.items()}
     held = {out.path: out.oid for out in data.pointers.values()}
     deps = {path for stage in data.stages for path in stage.deps}
     in_git = _git_md5(project, data, deps - held.keys())
+    folders = _folder_oids(project, data, deps - held.keys() - made.keys(), may_fetch=may_fetch)
     for stage in data.stages:
         for path, oid in stage.deps.items():
-            now = held.get(path) or in_git.get(path) or made.get(path)
+            known = (places.get(path) for places in (held, in_git, made, folders))
+            now = next((found for found in known if found), None)
             if now is not None and now != oid:
                 return False
     covers = tuple(f"{path}/" for path in deps)
@@ -129,11 +139,38 @@ def is_current(project: Project, data: CommitData) -> bool:
     return is_used and _params_are_current(project, data)
 
 
+def _folder_oids(
+    project: Project, data: CommitData, deps: Iterable[str], *, may_fetch: bool
+) -> dict[str, Oid]:
+    """The oid that DVC gives to folders of files in Git and of outs, as a dep of a stage."""
+    oids: dict[str, Oid] = {}
+    for dep in deps:
+        below = f"{dep}/"
+        outs = [out for path, out in data.outs.items() if path.startswith(below)]
+        own = [path for path in data.files if path.startswith(below)]
+        if not (outs or own):
+            continue
+        if not may_fetch and not all(project.cache.has(out.oid) for out in outs if out.is_dir):
+            continue
+        listed = [
+            Entry(p.removeprefix(below), Oid(m)) for p, m in _git_md5(project, data, own).items()
+        ]
+        for out in outs:
+            at = out.path.removeprefix(below)
+            if out.is_dir:
+                files = entries(manifest_of(project, out))
+                listed += [Entry(f"{at}/{file.relpath}", file.oid) for file in files]
+            else:
+                listed.append(Entry(at, out.oid))
+        oids[dep] = manifest_oid(render(listed))
+    return oids
+
+
 def _params_are_current(project: Project, data: CommitData) -> bool:
     named = {name for stage in data.stages for name in stage.params if name in data.files}
     blobs = project.git.read_blobs(data.files[name].sha for name in named)
     values = {
-        name: load_mapping(blobs[data.files[name].sha], name)
+        name: load_mapping(blobs[data.files[name].sha], name, aliases=True)
         for name in named
         if name.endswith((".yaml", ".yml"))
     }

@@ -68,7 +68,7 @@ def publish(
     Raises: LostRaceError: a ref moved meanwhile. StorageError: an object can't be proven.
     """
     tips = [move.new for move in moves] + [tag.commit for tag in tags]
-    _store_objects(project, tips, [m.old.sha for m in moves if m.old], complete, report)
+    _store_objects(project, tips, complete, report)
     if project.git_remote:
         updates = [
             RefUpdate(_HEADS + m.branch, m.old.published if m.old else None, m.new) for m in moves
@@ -92,13 +92,12 @@ def left_behind(project: Project, branches: Sequence[str]) -> list[str]:
 def _store_objects(
     project: Project,
     tips: Sequence[Sha],
-    old: Sequence[Sha],
     complete: Sequence[Sha],
     report: Report,
 ) -> None:
     remote = project.git_remote
-    proven = [f"--remotes={remote}"] if remote else list(old)
-    new = project.git.rev_list("--topo-order", *tips, "--not", *proven, "--tags") if tips else []
+    proven = [f"--remotes={remote}"] if remote else ["--branches", "--tags"]
+    new = project.git.rev_list("--topo-order", *tips, "--not", *proven) if tips else []
     parents = {sha: commit.parents for sha, commit in project.git.commits(new).items()}
     around = {parent for group in parents.values() for parent in group}
     data = read_commits(project.git, [*new, *sorted(around), *complete])

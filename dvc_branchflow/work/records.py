@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from dvc_branchflow.errors import ConfigError
 from dvc_branchflow.git import Git
 from dvc_branchflow.model import Branch, Sha
 from dvc_branchflow.project import Project
+from dvc_branchflow.versions import parse_tag
 from dvc_branchflow.work.commits import read_commits
 
 SCHEMA = "branchflow/run/1"
 FOLDER = "runs"
 CERTIFICATE_FILE = "certificate.json"
 METRICS_FILE = "metrics.json"
+_RECORD_PATH = re.compile(rf"{FOLDER}/.+/v\d+\.\d+\.\d+\.json")
+_MAPPINGS = ("code", "pins", "params", "metrics", "outs", "checks", "environment")
+_KINDS: Mapping[str, type | tuple[type, ...]] = {
+    **dict.fromkeys(_MAPPINGS, dict),
+    "certificate": (str, type(None)),
+    "seconds": (int, float),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,32 +83,34 @@ def parse_record(content: bytes, where: str) -> RunRecord:
     try:
         document = json.loads(content)
         if document.get("schema") != SCHEMA:
-            raise ConfigError(
-                f"'{where}' is no run record of ours: schema {document.get('schema')!r}"
-            )
-        return RunRecord(**document)
+            raise ConfigError(f"'{where}' is no run record: schema {document.get('schema')!r}")
+        record = RunRecord(**document)
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise ConfigError(f"'{where}' is no run record: {error}") from error
+    for item in fields(RunRecord):
+        if not isinstance(getattr(record, item.name), _KINDS.get(item.name, str)):
+            raise ConfigError(f"'{where}' is no run record: '{item.name}' is of the wrong type")
+    if not all(isinstance(body, dict) for body in record.outs.values()):
+        raise ConfigError(f"'{where}' is no run record: 'outs' has to map paths to mappings")
+    return record
 
 
 def read_records(project: Project) -> list[RunRecord]:
     """Return all records on the tracking branch, oldest first."""
     files = project.git.files(project.tracking.sha)
-    wanted = {
-        path: entry.sha
-        for path, entry in files.items()
-        if path.startswith(f"{FOLDER}/") and path.endswith(".json")
-    }
+    wanted = {path: entry.sha for path, entry in files.items() if _RECORD_PATH.fullmatch(path)}
     blobs = project.git.read_blobs(wanted.values())
     records = [parse_record(blobs[sha], path) for path, sha in wanted.items()]
     return sorted(records, key=lambda record: (record.when, record.tag))
 
 
 def record_in_tag(git: Git, sha: Sha, tag: str) -> RunRecord | None:
-    """Return the record that an annotated tag's message carries, or None."""
+    """Return the record that a release's tag carries; None for anybody else's tag."""
     body = git.read_blobs([sha])[sha]
     start = body.find(b"\n{\n")
-    return parse_record(body[start + 1 :], tag) if start >= 0 else None
+    if parse_tag(tag) is None or start < 0 or SCHEMA.encode() not in body:
+        return None
+    return parse_record(body[start + 1 :], tag)
 
 
 def certificate_of(project: Project, pins: Mapping[Branch, Sha]) -> str | None:
@@ -111,7 +122,7 @@ def certificate_of(project: Project, pins: Mapping[Branch, Sha]) -> str | None:
         try:
             found = json.loads(project.git.read_blobs([entry.sha])[entry.sha])
             return str(found["certificate"])
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             continue
     return None
 

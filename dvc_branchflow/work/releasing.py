@@ -228,7 +228,7 @@ def _what_changed(
         return "minor", "new code"
     if pinned_outs(project, spec, released) != pins.outs:
         return "patch", "new data"
-    if not is_current(project, current):
+    if not is_current(project, current, may_fetch=True):
         return "patch", "results were not made from what is committed"
     return None, "nothing changed"
 

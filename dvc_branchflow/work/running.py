@@ -71,7 +71,7 @@ def plan_run(project: Project, branch: str, wanted: Mapping[Branch, Sha] | None 
     tip = project.tip(branch)
     current = read_commit(project.git, tip.sha)
     pins = plan_pins(project, spec, current, wanted)
-    return RunPlan(spec.branch, tip, pins, is_current(project, current))
+    return RunPlan(spec.branch, tip, pins, is_current(project, current, may_fetch=True))
 
 
 def run_branch(
@@ -172,6 +172,7 @@ def _judge(
         spec.branch,
         pinned=pins.outs,
         outs=made.outs,
+        inputs={path: oid for stage in made.stages for path, oid in stage.deps.items()},
         upstream_data=[path for path in owned if path],
         git_sizes={change.path: len(change.content or b"") for change in result.changes},
     )

@@ -12,7 +12,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from dvc_branchflow.dvcio import mend_locks
-from dvc_branchflow.errors import GitError
+from dvc_branchflow.errors import FlowError, GitError
 from dvc_branchflow.model import Branch, Sha
 from dvc_branchflow.objects import RemoteConfig
 from dvc_branchflow.project import Project
@@ -49,10 +49,20 @@ def lay_worktree(project: Project, branch: Branch, commit: Sha) -> Path:
             _add(project, path, commit)
     except GitError:  # what a killed run left is beyond repair
         _add(project, path, commit)
-    (path / ".dvc").mkdir(exist_ok=True)
-    (path / ".dvc" / "config.local").write_text(_machine_settings(project), encoding="utf-8")
+    _write_settings(project, path)
     mend_locks(path / ".dvc" / "tmp")
     return path
+
+
+def _write_settings(project: Project, path: Path) -> None:
+    """Write DVC's settings for this machine, through no link that the commit may have laid."""
+    folder = path / ".dvc"
+    if folder.is_symlink() or (folder / "tmp").is_symlink():
+        raise FlowError("'.dvc' is a link in this commit, which is not followed")
+    folder.mkdir(exist_ok=True)
+    settings = folder / "config.local"
+    settings.unlink(missing_ok=True)
+    settings.write_text(_machine_settings(project), encoding="utf-8")
 
 
 def park_worktree(project: Project, branch: Branch, commit: Sha) -> None:

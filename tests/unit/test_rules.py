@@ -89,12 +89,14 @@ def test_the_judge_names_each_broken_rule() -> None:
         Branch("clean"),
         pinned={"data/raw/1": Out("data/raw/1", DIR), "data/raw/2": Out("data/raw/2", DIR)},
         outs={"data/raw/1": Out("data/raw/1", A), "data/raw/x": Out("data/raw/x", A)},
+        inputs={"data/raw/1": DIR, "data/raw/2": Oid("d" * 32 + ".dir")},
         upstream_data=["data/raw"],
         git_sizes={"big.json": 6 * 1024 * 1024, "small.json": 10},
     )
     assert [(v.code, v.path) for v in found] == [
         ("pins-true", "data/raw/1"),
         ("pins-true", "data/raw/2"),
+        ("inputs-true", "data/raw/2"),
         ("outs-at-home", "data/raw/x"),
         ("big-file-in-git", "big.json"),
     ]
@@ -104,7 +106,12 @@ def test_the_judge_is_silent_on_a_good_result() -> None:
     held = {"data/raw/1": Out("data/raw/1", DIR)}
     outs = {**held, "data/clean/1": Out("data/clean/1", DIR)}
     assert not judge_result(
-        Branch("clean"), pinned=held, outs=outs, upstream_data=["data/raw"], git_sizes={"m.json": 1}
+        Branch("clean"),
+        pinned=held,
+        outs=outs,
+        inputs={"data/raw/1": DIR},
+        upstream_data=["data/raw"],
+        git_sizes={"m.json": 1},
     )
 
 

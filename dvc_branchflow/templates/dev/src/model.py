@@ -18,7 +18,7 @@ from threadpoolctl import threadpool_limits
 from src import data
 from src.recipe import Recipe
 
-THREADS = 2  # with more, floats are summed in an order that changes from run to run
+THREADS = 1  # floats are summed in an order, and to a model, that depends on this number
 CATEGORIES = 250  # of a text column; the rarest above that count as one (boosting takes 255)
 
 
