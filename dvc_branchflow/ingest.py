@@ -88,11 +88,11 @@ def ingest(
     Raises: UsageError, RejectedError: a file that can't go in; nothing moved.
     """
     project.require_history("ingest")
-    spec = _target(project, request.branch)
     _check_text(request)
     named = collect(request.paths)
+    project.refresh()
+    spec = _target(project, request.branch)
     if dry_run:
-        project.refresh()
         require_movable(project, [spec.branch])
         return _survey(project, spec, request, named)
     report(f"files to hash: {len(named)}")
@@ -100,7 +100,7 @@ def ingest(
 
     def attempt() -> IngestOutcome:
         require_movable(project, [spec.branch])
-        return _append(project, spec, request, taken, report)
+        return _append(project, _target(project, spec.branch), request, taken, report)
 
     with branch_lock(project, spec.branch, report):
         return until_won(project, attempt, report)

@@ -45,11 +45,11 @@ def pin(
         wanted: upstream → rev; empty: every upstream at its tip.
     """
     project.require_history("pin")
-    spec = project.spec(branch)
-    if not spec.upstreams:
-        raise FlowError(f"'{branch}' has no upstreams to pin ('from' in branchflow.yaml)")
 
     def attempt() -> PinOutcome:
+        spec = project.spec(branch)
+        if not spec.upstreams:
+            raise FlowError(f"'{branch}' has no upstreams to pin ('from' in branchflow.yaml)")
         require_movable(project, [branch])
         tip = project.tip(branch)
         current = read_commit(project.git, tip.sha)
@@ -71,7 +71,7 @@ def pin(
         publish(project, [move], reason=f"branchflow pin {branch}", report=report)
         return _outcome(plan, sha)
 
-    with branch_lock(project, spec.branch, report):
+    with branch_lock(project, Branch(branch), report):
         return until_won(project, attempt, report)
 
 

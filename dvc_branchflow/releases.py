@@ -49,17 +49,19 @@ def promote(project: Project, dev: str, report: Report, *, dry_run: bool = False
     Raises: RunError: a check failed; nothing moved.
     """
     project.require_history("promote")
-    source = project.spec(dev)
-    if source.role is not Role.DEV:
-        raise FlowError(f"'{dev}' is a {source.role} branch; code is promoted from dev branches")
 
     def attempt() -> PromoteOutcome:
+        source = project.spec(dev)
+        if source.role is not Role.DEV:
+            raise FlowError(
+                f"'{dev}' is a {source.role} branch; code is promoted from dev branches"
+            )
         target = stable_for(project, source)
         if target.branch in project.tips:
             require_movable(project, [target.branch])
         return _promote(project, source, target, report, dry_run=dry_run)
 
-    with branch_lock(project, source.branch, report):
+    with branch_lock(project, Branch(dev), report):
         return until_won(project, attempt, report)
 
 

@@ -119,9 +119,9 @@ def release_branch(
         wanted: upstream → commit to train on; None: what the branch pins now.
     Raises: RunError: a stage or a check failed; nothing moved. Others as in `publish`.
     """
-    spec = project.spec(branch)
 
     def attempt() -> ReleaseOutcome:
+        spec = project.spec(branch)
         require_movable(project, [branch])
         if project.git_remote is None:
             require_movable(project, [project.config.tracking])
@@ -131,7 +131,7 @@ def release_branch(
             return ReleaseOutcome(spec.branch, None, None)
         return _release(project, spec, plan, report)
 
-    with branch_lock(project, spec.branch, report):
+    with branch_lock(project, Branch(branch), report):
         return until_won(project, attempt, report)
 
 

@@ -88,9 +88,9 @@ def run_branch(
         always: ask `dvc repro` even where nothing looks behind.
     Raises: RunError, RejectedError, StorageError, …: nothing moved.
     """
-    spec = project.spec(branch)
 
     def attempt() -> RunOutcome:
+        spec = project.spec(branch)
         require_movable(project, [branch])
         plan = plan_run(project, branch, wanted)
         if not (plan.is_needed or always):
@@ -110,7 +110,7 @@ def run_branch(
             log=made.result.log,
         )
 
-    with branch_lock(project, spec.branch, report):
+    with branch_lock(project, Branch(branch), report):
         return until_won(project, attempt, report)
 
 
