@@ -1,0 +1,1 @@
+"""What branchflow costs beside plain DVC and Git, and beside the least that the job can cost."""

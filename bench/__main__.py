@@ -1,0 +1,78 @@
+"""Runs the benchmarks with the sizes in `params.yaml`; results are written, never judged."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from bench import ingest, pin, report, status
+from bench.measure import Bench, Case, measure
+
+_ROOT = Path(__file__).resolve().parent.parent
+_BENCHMARKS: dict[str, Callable[[Bench, Mapping[str, int]], Case]] = {
+    "ingest": ingest.cases,
+    "pin": pin.cases,
+    "status": status.cases,
+}
+
+
+def main() -> int:
+    """Run what was asked for and write the results."""
+    args = _parser().parse_args()
+    params = _params("quick" if args.quick else "full")
+    names = args.only or list(_BENCHMARKS)
+    root = Path(tempfile.mkdtemp(prefix="branchflow-bench-"))
+    try:
+        found = _run(Bench.at(root), names, params)
+    finally:
+        shutil.rmtree(root, ignore_errors=True)  # at the end: deletes slow later creates down
+    result = report.document(found, params["repeats"])
+    is_whole = not (args.quick or args.only)
+    folder = _ROOT / ("bench" if is_whole else "build/bench")
+    page = (_ROOT / "docs" if is_whole else folder) / "benchmarks.md"
+    report.write(result, folder, page)
+    print(report.page(result))
+    return 0
+
+
+def _run(bench: Bench, names: list[str], params: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = {}
+    for name in names:
+        found[name] = {}
+        for label, size in params[name].items():
+            _say(f"{name}, {label}: building {dict(size)}")
+            case = _BENCHMARKS[name](bench, size)
+            found[name][label] = measure(case, params["repeats"], _say)
+    return found
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _params(kind: str) -> dict[str, Any]:
+    document = yaml.safe_load((_ROOT / "params.yaml").read_text(encoding="utf-8"))
+    found: dict[str, Any] = document["bench"][kind]
+    return found
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument(
+        "--quick", action="store_true", help="small sizes; results go to build/bench"
+    )
+    parser.add_argument(
+        "--only", action="append", choices=sorted(_BENCHMARKS), help="just this one; to build/bench"
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

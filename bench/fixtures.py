@@ -1,0 +1,127 @@
+"""Builds repositories by writing objects and commits directly: DVC would take minutes for it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dvc_branchflow.git import Change, Git, NewCommit, init_repository
+from dvc_branchflow.manifest import Entry, manifest_oid, render
+from dvc_branchflow.metafiles import pointer_path, render_pointer
+from dvc_branchflow.model import Branch, Oid, Out, RefUpdate, Sha
+from dvc_branchflow.objects import object_key
+
+FILE_BYTES = 4096
+_READ_ONLY = 0o444
+
+
+def content(index: int) -> bytes:
+    """Return the 4 KiB of file `index`: different for each, the same in each run."""
+    line = f"{index:012d}:".encode()
+    return (line * (FILE_BYTES // len(line) + 1))[:FILE_BYTES]
+
+
+def name(index: int) -> str:
+    """Return the name of file `index`."""
+    return f"f{index:08d}.bin"
+
+
+def entries(indexes: Iterable[int]) -> list[Entry]:
+    """Return the manifest entries of files."""
+    return [Entry(name(i), Oid(hashlib.md5(content(i)).hexdigest())) for i in indexes]
+
+
+def directory(path: str, listed: Sequence[Entry]) -> tuple[Out, bytes]:
+    """Return a directory out of 4 KiB files, and its manifest."""
+    manifest = render(listed)
+    size = len(listed) * FILE_BYTES
+    return Out(path, manifest_oid(manifest), size, len(listed)), manifest
+
+
+def pointer(out: Out) -> Change:
+    """Return the `.dvc` file of an out, to be committed."""
+    return Change(pointer_path(out.path), render_pointer(out))
+
+
+def write_inbox(folder: Path, indexes: Iterable[int]) -> list[Path]:
+    """Write new files to a folder, as they would come in."""
+    folder.mkdir(parents=True)
+    paths = []
+    for index in indexes:
+        paths.append(folder / name(index))
+        paths[-1].write_bytes(content(index))
+    return paths
+
+
+@dataclass(frozen=True, slots=True)
+class Lab:
+    """A repository with a DVC remote beside it, and the gate to its Git."""
+
+    repo: Path
+    store: Path
+    git: Git
+
+    @classmethod
+    def make(cls, root: Path, flow: str, shared: Mapping[str, str] | None = None) -> Lab:
+        """Make a repository whose `main` holds the flow's config, and check `main` out."""
+        repo, store = root / "repo", root / "store"
+        repo.mkdir(parents=True)
+        store.mkdir()
+        init_repository(repo, Branch("main"))
+        lab = cls(repo, store, Git.discover(repo))
+        files = {
+            ".dvc/config": f"[core]\n    remote = store\n['remote \"store\"']\n    url = {store}\n",
+            ".dvc/.gitignore": "/config.local\n/tmp\n/cache\n",
+            ".dvcignore": "",
+            ".gitignore": "/data/raw/p\n/data/split\n/model.bin\n",
+            "branchflow.yaml": flow,
+            **(shared or {}),
+        }
+        changes = [Change(path, text.encode()) for path, text in files.items()]
+        lab.move({"main": lab.commit([], changes)})
+        lab.git.run("reset", "--quiet", "--hard", cwd=repo)
+        return lab
+
+    def commit(self, parents: Sequence[Sha], changes: Sequence[Change]) -> Sha:
+        """Write one commit; no ref moves."""
+        return self.git.write_commits([NewCommit(parents, "bench\n", changes)])[0]
+
+    def move(self, branches: Mapping[str, Sha]) -> None:
+        """Point branches at commits."""
+        old = self.git.refs()
+        updates = []
+        for branch, sha in branches.items():
+            ref = branch if branch.startswith("refs/") else f"refs/heads/{branch}"
+            updates.append(RefUpdate(ref, old[ref].sha if ref in old else None, sha))
+        self.git.update_refs(updates, "bench")
+
+    def tip(self, branch: str) -> Sha:
+        """Return where a branch stands."""
+        return self.git.resolve(f"refs/heads/{branch}")
+
+    def put(self, oid: Oid, body: bytes) -> None:
+        """Put an object into the cache and on the DVC remote (a hard link: no contender writes)."""
+        cached = self.repo / ".dvc/cache" / object_key(oid)
+        stored = self.store / object_key(oid)
+        if cached.exists():
+            return
+        for path in (cached, stored):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        cached.write_bytes(body)
+        cached.chmod(_READ_ONLY)
+        os.link(cached, stored)
+
+    def fill(self, indexes: Iterable[int]) -> None:
+        """Put the files themselves into the cache and on the DVC remote."""
+        for index in indexes:
+            body = content(index)
+            self.put(Oid(hashlib.md5(body).hexdigest()), body)
+
+    def check_out(self, branch: str, data: Mapping[str, Iterable[int]]) -> None:
+        """Check a branch out, with the files of its directories in place."""
+        self.git.run("switch", "--quiet", branch, cwd=self.repo)
+        for path, indexes in data.items():
+            write_inbox(self.repo / path, indexes)

@@ -1,0 +1,54 @@
+"""Every command in the README and the documentation works, and prints what the page shows."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.docs.pages import run_page, steps
+from tests.support.isolation import isolated_env
+
+ROOT = Path(__file__).resolve().parents[2]
+FLIGHTS = ROOT / "docs" / "flights"
+PAGES = sorted(
+    path.relative_to(ROOT).as_posix()
+    for path in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.joinpath("docs").rglob("*.md")]
+    if "_build" not in path.parts
+)
+WITH_COMMANDS = [page for page in PAGES if steps(ROOT.joinpath(page).read_text(encoding="utf-8"))]
+TRAINS = {"README.md", "docs/tutorial.md"}  # these fit models and run the template's own checks
+
+
+@pytest.mark.parametrize(
+    "page",
+    [pytest.param(page, marks=[pytest.mark.slow] * (page in TRAINS)) for page in WITH_COMMANDS],
+)
+def test_commands_of_a_page_work(page: str, tmp_path: Path) -> None:
+    folder = tmp_path / "work"
+    folder.mkdir()
+    for source, name in (("01", "january"), ("02", "february")):
+        shutil.copy(FLIGHTS / f"flights-2013-{source}.csv", folder / f"{name}.csv")
+    shutil.copytree(FLIGHTS, folder / "flights-data")
+    # The templates' own tests are run elsewhere; here it is enough that a check is.
+    env = isolated_env(tmp_path / "home") | {"PYTEST_ADDOPTS": "--version"}
+    problems = run_page(ROOT / page, folder, env)
+    assert not problems, "\n\n".join(problems)
+
+
+def test_pages_with_commands_are_found() -> None:
+    assert TRAINS <= set(WITH_COMMANDS)
+    assert len(WITH_COMMANDS) > len(TRAINS)
+
+
+def test_a_page_that_says_what_is_not_so_is_found(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    folder = tmp_path / "work"
+    folder.mkdir()
+    env = isolated_env(tmp_path / "home")
+    page.write_text("```console\n$ cd /\n$ pwd; echo 3 files\n/\n5 files\n```\n")
+    assert run_page(page, folder, env) == []
+    for wrong in ("$ echo yes\nno", "$ false\n$ true", "$ true\nerror: fails", "$ exit"):
+        page.write_text(f"```console\n{wrong}\n```\n")
+        assert len(run_page(page, folder, env)) >= 1, wrong
