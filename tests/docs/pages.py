@@ -102,7 +102,7 @@ def _run(
             stderr=subprocess.STDOUT, timeout=_TIMEOUT_SECONDS, check=False,
         )  # fmt: skip
     text = log.read_text(encoding="utf-8", errors="replace")
-    ended = re.compile(rf"^{_MARK} (\d+)\n(.*?)^{_MARK} (\d+) ended (\d+)$", re.M | re.S)
+    ended = re.compile(rf"^{_MARK} (\d+)\n(.*?)^{_MARK} (\d+) ended (\d+)$", re.MULTILINE | re.DOTALL)
     return {int(m[1]): (int(m[4]), m[2]) for m in ended.finditer(text)}
 
 

@@ -104,7 +104,7 @@ CASES = [
         frozenset(
             {HEADS + "clean", HEADS + "split", HEADS + STABLE, HEADS + "main", "refs/tags/m@v1.0.2"}
         ),
-        ["pushing split", "pushing stable/m"],
+        ["pushing split"],
         1,
         new_month,
         together=False,
@@ -113,12 +113,12 @@ CASES = [
 
 
 def assert_sound(flow: Flow) -> None:
-    """Both repositories are whole, and all that any commit needs is on the DVC remote."""
+    """Both repositories are whole, and what each branch and tag needs is on the DVC remote."""
     for sh in (flow.sh, flow.sh.at(flow.origin)):
         sh.git("fsck", "--strict", "--no-dangling")
-    missing = functools.partial(missing_from_directory_remote, store=flow.store)
-    assert not missing(flow.origin)
-    assert not missing(flow.repo)
+    assert not missing_from_directory_remote(flow.origin, flow.store)
+    # Not the whole history: the HEAD of our own worktree is in it, and may be ahead of its data.
+    assert not missing_from_directory_remote(flow.repo, flow.store, whole_history=False)
 
 
 def moved_refs(before: dict[str, str], after: dict[str, str]) -> set[str]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TextIO
 
 import yaml
+
 from rules import Rules
 from tally import Tally
 

@@ -13,6 +13,7 @@ from threading import Thread
 import numpy as np
 import pytest
 import yaml
+
 from serve import Server
 from src import data, evaluate, final, shipped, tune
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+
 from rule import Rule
 
 CLEAN = Path("@CLEAN_DATA@")
