@@ -218,13 +218,16 @@ class Git:
 
     def identity(self) -> str:
         """Return `Name <email>` of who commits. Raises: GitError: git doesn't know."""
-        done = self.run("var", "GIT_COMMITTER_IDENT", check=False)
+        return self._ident("COMMITTER").rpartition(">")[0] + ">"
+
+    def _ident(self, who: str) -> str:
+        done = self.run("var", f"GIT_{who}_IDENT", check=False)
         if done.returncode:
             raise GitError(
                 "git does not know who you are",
                 hint="git config --global user.name NAME; git config --global user.email EMAIL",
             )
-        return done.stdout.decode(errors="surrogateescape").rpartition(">")[0] + ">"
+        return done.stdout.decode(errors="surrogateescape").rstrip("\n")
 
     # -- writing -------------------------------------------------------------------------------
 
@@ -235,8 +238,7 @@ class Git:
         """
         if not commits:
             return []
-        self.identity()
-        idents = [self.text("var", f"GIT_{who}_IDENT") for who in ("AUTHOR", "COMMITTER")]
+        idents = [self._ident(who) for who in ("AUTHOR", "COMMITTER")]
         temporary = f"refs/branchflow/import/{os.getpid()}-{os.urandom(4).hex()}"
         script = b"".join(
             _import_commit(mark, commit, temporary, idents) for mark, commit in enumerate(commits)

@@ -264,7 +264,8 @@ def _spliced(
             "content already, and what is there never changes",
             hint="rename the new files, or give them a --partition of their own",
         )
-    duplicates = [f.relpath for f in added if f.oid.encode() in before]
+    stored = manifest.oids(before) if added else set()
+    duplicates = [file.relpath for file in added if file.oid in stored]
     outcome = IngestOutcome(
         spec.branch, partition, tuple(added), tuple(present), tuple(duplicates), None
     )

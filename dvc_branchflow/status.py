@@ -71,7 +71,8 @@ def status(project: Project) -> FlowStatus:
     data = read_commits(project.git, [tip.sha for tip in tips.values()])
     pinned = [sha for d in data.values() for sha in d.pins.commits.values()]
     data |= read_commits(project.git, [sha for sha in pinned if _is_here(project, sha, data)])
-    rows = tuple(_row(project, spec, data) for spec in specs.values())
+    counts: dict[tuple[Sha, Sha], int] = {}
+    rows = tuple(_row(project, spec, data, counts) for spec in specs.values())
     return FlowStatus(
         branches=rows,
         without_role=tuple(name for name in project.tips if name not in specs and name != "HEAD"),
@@ -84,11 +85,16 @@ def _is_here(project: Project, sha: Sha, data: dict[Sha, CommitData]) -> bool:
     return sha not in data and (not project.git.is_shallow or project.git.has(sha))
 
 
-def _row(project: Project, spec: BranchSpec, data: dict[Sha, CommitData]) -> BranchStatus:
+def _row(
+    project: Project,
+    spec: BranchSpec,
+    data: dict[Sha, CommitData],
+    counts: dict[tuple[Sha, Sha], int],
+) -> BranchStatus:
     tip = project.tip(spec.branch)
     mine = data[tip.sha]
     owned = list((mine.snapshot(spec.data) if spec.data else mine.outs).values())
-    behind, unpinned = _lags(project, spec, mine, data)
+    behind, unpinned = _lags(project, spec, mine, data, counts)
     is_up = spec.role not in PIPELINE_ROLES or is_current(project, mine)
     model = _model(spec)
     last = latest_version(project.tags, model) if model else None
@@ -119,7 +125,11 @@ def _model(spec: BranchSpec) -> str | None:
 
 
 def _lags(
-    project: Project, spec: BranchSpec, mine: CommitData, data: dict[Sha, CommitData]
+    project: Project,
+    spec: BranchSpec,
+    mine: CommitData,
+    data: dict[Sha, CommitData],
+    counts: dict[tuple[Sha, Sha], int],
 ) -> tuple[tuple[Lag, ...], tuple[Branch, ...]]:
     lags: list[Lag] = []
     unpinned: list[Branch] = []
@@ -129,13 +139,19 @@ def _lags(
         if pin is None:
             unpinned.append(name)
         elif pin != tip and pin in data and tip in data:
-            lag = _lag(project, name, data[pin], data[tip])
+            lag = _lag(project, name, data[pin], data[tip], counts)
             if lag is not None:
                 lags.append(lag)
     return tuple(lags), tuple(unpinned)
 
 
-def _lag(project: Project, name: Branch, pin: CommitData, tip: CommitData) -> Lag | None:
+def _lag(
+    project: Project,
+    name: Branch,
+    pin: CommitData,
+    tip: CommitData,
+    counts: dict[tuple[Sha, Sha], int],
+) -> Lag | None:
     owned = project.spec(name).data or ""
     old, new = pin.snapshot(owned), tip.snapshot(owned)
     changed = [path for path, out in new.items() if old.get(path) != out]
@@ -143,10 +159,13 @@ def _lag(project: Project, name: Branch, pin: CommitData, tip: CommitData) -> La
         return None
     before = [old[path] for path in changed if path in old]
     after = [new[path] for path in changed]
-    count = project.git.text("rev-list", "--count", "--first-parent", f"{pin.sha}..{tip.sha}")
+    if (pin.sha, tip.sha) not in counts:  # many branches share the same pin
+        span = f"{pin.sha}..{tip.sha}"
+        counted = project.git.text("rev-list", "--count", "--first-parent", span)
+        counts[pin.sha, tip.sha] = int(counted)
     return Lag(
         upstream=name,
-        commits=int(count),
+        commits=counts[pin.sha, tip.sha],
         outs=len(changed),
         files=max(_files(after) - _files(before), 0),
         size_bytes=max(_bytes(after) - _bytes(before), 0),

@@ -214,6 +214,7 @@ def _state(row: BranchStatus) -> str:
         parts.append(f"certificate {row.certificate[:7]}")
     for lag in row.behind:
         what = f"{count(lag.files, 'file')}, {size(lag.size_bytes)}"
+        what = what if lag.files or lag.size_bytes else "other content"
         commits = count(lag.commits, "commit")
         parts.append(colour(f"behind {lag.upstream} by {commits} ({what})", "warn"))
     parts += [colour(f"pins nothing of {name} yet", "warn") for name in row.unpinned]

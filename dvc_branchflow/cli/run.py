@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-import traceback
 from collections.abc import Sequence
 
 from dvc_branchflow.cli.commands import Command, check_text
@@ -81,12 +80,15 @@ def _fail(arguments: Sequence[str], error: BranchflowError, *, wants_json: bool)
     if error.hint:
         print(f"  try: {error.hint}", file=sys.stderr)
     if {"-v", "--verbose"} & set(arguments):
+        import traceback
+
         traceback.print_exception(error, file=sys.stderr)
     return error.exit_code
 
 
 def _bug() -> int:
     import tempfile
+    import traceback
 
     with tempfile.NamedTemporaryFile(
         "w", prefix="branchflow-bug-", suffix=".log", delete=False, encoding="utf-8"

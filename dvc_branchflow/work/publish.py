@@ -9,7 +9,7 @@ from pathlib import Path
 from dvc_branchflow.errors import FlowError, LostRaceError
 from dvc_branchflow.model import Branch, Out, RefUpdate, Sha
 from dvc_branchflow.project import Project, Tip
-from dvc_branchflow.work.commits import read_commits
+from dvc_branchflow.work.commits import CommitData, read_commits
 from dvc_branchflow.work.transfer import Report, ensure_stored, needs_of
 
 _HEADS = "refs/heads/"
@@ -102,12 +102,21 @@ def _store_objects(
     around = {parent for group in parents.values() for parent in group}
     data = read_commits(project.git, [*new, *sorted(around), *complete])
     for sha in reversed(new):
-        known: dict[str, Out] = {}
-        for parent in reversed(parents[sha]):
-            known |= data[parent].outs
+        known = _known(data[sha], [data[parent] for parent in parents[sha]])
         ensure_stored(project, needs_of(project, data[sha].outs.values(), known), report)
     for sha in complete:
         ensure_stored(project, needs_of(project, data[sha].outs.values()), report)
+
+
+def _known(commit: CommitData, parents: Sequence[CommitData]) -> dict[str, Out]:
+    """For each out, the same one in any parent, or else what the first parent has in its place."""
+    known: dict[str, Out] = {}
+    for path, out in commit.outs.items():
+        before = [parent.outs[path] for parent in parents if path in parent.outs]
+        same = [old for old in before if (old.oid, old.remote) == (out.oid, out.remote)]
+        if before:
+            known[path] = (same or before)[0]
+    return known
 
 
 def _move_here(

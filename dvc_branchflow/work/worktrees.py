@@ -9,7 +9,6 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import quote
 
 from dvc_branchflow.dvcio import mend_locks
 from dvc_branchflow.errors import FlowError, GitError
@@ -112,4 +111,4 @@ def log_path(project: Project, branch: Branch, name: str) -> Path:
     """Return where the log of a run on a branch goes."""
     folder = project.state_dir / "logs" / slug(branch)
     folder.mkdir(parents=True, exist_ok=True)
-    return folder / f"{quote(name, safe='')}.log"
+    return folder / f"{slug(name)}.log"

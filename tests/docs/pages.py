@@ -89,9 +89,7 @@ def _console(block: str, first: int) -> Iterator[Step]:
         yield Step("\n".join(command), tuple(shown), start)
 
 
-def _run(
-    wanted: list[Step], folder: Path, env: Mapping[str, str]
-) -> dict[int, tuple[int, str]]:
+def _run(wanted: list[Step], folder: Path, env: Mapping[str, str]) -> dict[int, tuple[int, str]]:
     script = folder.parent / f"{folder.name}.sh"
     log = folder.parent / f"{folder.name}.log"
     script.write_text(_script(wanted), encoding="utf-8")
@@ -102,7 +100,9 @@ def _run(
             stderr=subprocess.STDOUT, timeout=_TIMEOUT_SECONDS, check=False,
         )  # fmt: skip
     text = log.read_text(encoding="utf-8", errors="replace")
-    ended = re.compile(rf"^{_MARK} (\d+)\n(.*?)^{_MARK} (\d+) ended (\d+)$", re.MULTILINE | re.DOTALL)
+    ended = re.compile(
+        rf"^{_MARK} (\d+)\n(.*?)^{_MARK} (\d+) ended (\d+)$", re.MULTILINE | re.DOTALL
+    )
     return {int(m[1]): (int(m[4]), m[2]) for m in ended.finditer(text)}
 
 

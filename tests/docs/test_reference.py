@@ -73,9 +73,7 @@ def test_links_between_pages_lead_somewhere(name: str) -> None:
 
 def test_the_manual_page_renders() -> None:
     page = DOCS / "man/git-branchflow.1"
-    groff = subprocess.run(
-        ["sh", "-c", "command -v groff"], capture_output=True, check=False
-    )
+    groff = subprocess.run(["sh", "-c", "command -v groff"], capture_output=True, check=False)
     if groff.returncode:
         pytest.skip("groff is not installed")
     done = subprocess.run(

@@ -56,3 +56,11 @@ def test_a_sample_is_a_part_and_the_same_each_time(listed: dict[str, Oid], part:
     assert chosen == sampled(list(reversed(entries)), sample)
     assert set(chosen) <= set(entries)
     assert bool(chosen) == bool(entries)
+
+
+@given(files, files)
+def test_what_was_added_is_the_difference(old: dict[str, Oid], new: dict[str, Oid]) -> None:
+    before, after = ({Entry(*item) for item in listed.items()} for listed in (old, new))
+    found = manifest.added(manifest.render(before), manifest.render(after))
+    assert found == sorted(after - before)
+    assert manifest.oids(manifest.render(after)) == set(new.values())
