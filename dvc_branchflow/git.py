@@ -114,7 +114,10 @@ class Git:
         lines = found.stdout.decode(errors="surrogateescape").splitlines()
         if len(lines) < len(query):
             reason = _last_line(found.stderr) or "no Git repository here"
-            raise GitError(f"can't open '{path}': {reason}", hint="git branchflow init")
+            hint = "git branchflow init"
+            if "dubious ownership" in reason:
+                hint = f"git config --global --add safe.directory '{path.resolve()}'"
+            raise GitError(f"can't open '{path}': {reason}", hint=hint)
         toplevel = Path(lines[3]) if len(lines) > len(query) else None
         return cls(
             git_dir=Path(lines[0]),
@@ -300,7 +303,8 @@ class Git:
         leases = [f"--force-with-lease={u.ref}:{u.old or ''}" for u in updates]
         moves = [f"{u.new}:{u.ref}" for u in updates]
         plain = ("--atomic", "--porcelain", "--no-verify", "--no-follow-tags", "--no-signed")
-        done = self.run(*NO_HOOKS, "push", *plain, *leases, git_remote, *moves, check=False)
+        own = (*NO_HOOKS, "-c", f"remote.{git_remote}.mirror=false")
+        done = self.run(*own, "push", *plain, *leases, git_remote, *moves, check=False)
         if done.returncode == 0:
             return
         said = (done.stdout + done.stderr).decode(errors="replace")
@@ -317,8 +321,14 @@ class Git:
                 "incorrect old value",
             )
         ):
-            raise LostRaceError(f"'{updates[0].ref}' moved on git remote '{git_remote}' meanwhile")
-        raise GitError(f"can't push to git remote '{git_remote}': {_last_line(done.stderr)}",
+            why = re.search(r"Unable to create .*?\.lock", said)
+            held = f" ({why[0]})" if why else ""
+            raise LostRaceError(
+                f"'{updates[0].ref}' moved on git remote '{git_remote}' meanwhile{held}"
+            )
+        refused = re.search(r"^!\t\S+\t(.*)$", said, re.MULTILINE)
+        reason = refused[1] if refused else _last_line(done.stderr)
+        raise GitError(f"can't push to git remote '{git_remote}': {reason}",
                        hint=f"git push --dry-run {git_remote}")  # fmt: skip
 
     def add_worktree(self, path: Path, commit: Sha) -> None:

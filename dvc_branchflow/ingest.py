@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from dvc_branchflow.errors import FlowError, RejectedError, StorageError, UsageE
 from dvc_branchflow.flow import BranchSpec
 from dvc_branchflow.git import Change, NewCommit
 from dvc_branchflow.metafiles import pointer_path, render_pointer
-from dvc_branchflow.model import APPEND_ONLY, Branch, Oid, Out, Sha, parse_path
+from dvc_branchflow.model import APPEND_ONLY, Branch, Oid, Out, Sha
 from dvc_branchflow.project import Project, Tip
 from dvc_branchflow.work.commits import read_commit
 from dvc_branchflow.work.publish import Move, publish, require_movable
@@ -25,6 +26,7 @@ from dvc_branchflow.work.transfer import Report, manifest_of
 from dvc_branchflow.work.worktrees import branch_lock
 
 _MANY = 256  # files from which a second process is worth its start
+_PARTITION = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9 ._=-]*[A-Za-z0-9_=-])?")  # plain to YAML and DVC
 _NEVER = frozenset({".git", ".dvc", ".dvcignore"})  # names that git or dvc would act on
 
 
@@ -335,16 +337,17 @@ def _current_partition(spec: BranchSpec, owned: Mapping[str, Out]) -> str:
     full_bytes = partition_size_bytes(rule)
     if full_bytes is None:
         return datetime.now(UTC).strftime(rule)
-    numbered = sorted(path for path in owned if path.rpartition("/")[2].isdigit())
-    if numbered and (owned[numbered[-1]].size_bytes or 0) < full_bytes:
-        return numbered[-1].rpartition("/")[2]
-    return f"{len(numbered) + 1:04d}"
+    names = [path.rpartition("/")[2] for path in owned]
+    last = max((name for name in names if re.fullmatch("[0-9]{4,}", name)), key=int, default="0000")
+    current = owned.get(_out_path(spec, last))
+    if current is not None and (current.size_bytes or 0) < full_bytes:
+        return last
+    return f"{int(last) + 1:04d}"
 
 
 def _check_partition(name: str) -> None:
-    parse_path(name)
-    acted_on = name in {"dvc.yaml", "dvc.lock"} or name.startswith(".") or name.endswith(".dvc")
-    if "/" in name or acted_on or name.startswith("-"):
+    acted_on = name in {"dvc.yaml", "dvc.lock"} or name.endswith(".dvc")
+    if acted_on or not _PARTITION.fullmatch(name):
         raise UsageError(f"'{name}' can't be a partition's name: it has to be one plain word")
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from importlib.resources import files as package_files
 from importlib.resources.abc import Traversable
+from itertools import chain, count
 from pathlib import Path
 
 from dvc_branchflow.config import FlowConfig, parse_config
@@ -23,7 +24,7 @@ from dvc_branchflow.work.transfer import Report
 _DVC_CONFIG = ".dvc/config"
 _DVC_FILES: Mapping[str, str] = {
     ".dvc/.gitignore": "/config.local\n/tmp\n/cache\n",
-    ".dvcignore": "# What dvc should pass over, in the form of .gitignore.\n",
+    ".dvcignore": "# What dvc should pass over, in the form of .gitignore.\n__pycache__/\n",
 }
 # Two dvc.lock files merge without a conflict into one that no run ever made.
 _ATTRIBUTES = ("dvc.lock -merge", ".gitignore merge=union", "**/.gitignore merge=union")
@@ -123,7 +124,13 @@ class _Layout:
         self.dvc_config = self._existing(_DVC_CONFIG)
         here = self.path / ".dvc"
         known = parse_dvc_config([(_text(self.dvc_config or b"", _DVC_CONFIG), here)])
+        self.known_remotes = known.remotes.keys()
         self.remote = None if known.default_remote else self._remote_url()
+        if known.default_remote and request.remote:
+            raise UsageError(
+                f"the default DVC remote is '{known.default_remote}' already",
+                hint=f"leave --remote out, or: dvc remote modify {known.default_remote} url URL",
+            )
 
     def plan(self) -> InitPlan:
         laid = []
@@ -267,7 +274,8 @@ class _Layout:
         """What every branch carries: the same remotes, the same ignored paths."""
         config = _text(self.dvc_config or b"", _DVC_CONFIG)
         if self.remote:
-            config = _with_remote(config, self.remote, self.request.endpoint_url)
+            taken = self.known_remotes
+            config = _with_remote(config, self.remote, self.request.endpoint_url, taken)
         return {
             **_DVC_FILES,
             _DVC_CONFIG: config,
@@ -397,22 +405,26 @@ def _sha(tip: Tip | None) -> Sha | None:
     return tip.sha if tip else None
 
 
-def _with_remote(config: str, url: str, endpoint_url: str | None) -> str:
+def _with_remote(config: str, url: str, endpoint_url: str | None, taken: Collection[str]) -> str:
     """DVC's config with a default remote of ours, into the sections that are there."""
+    names = chain([_REMOTE_NAME], (f"{_REMOTE_NAME}-{number}" for number in count(2)))
+    name = next(name for name in names if name not in taken)
+    remote = f"['remote \"{name}\"']"
     wanted = {
-        "[core]": [f"    remote = {_REMOTE_NAME}"],
+        "[core]": [f"    remote = {name}"],
         "[cache]": ['    type = "reflink,hardlink,copy"'],
-        f"['remote \"{_REMOTE_NAME}\"']": [f'    url = "{url}"'],
+        remote: [f'    url = "{url}"'],
     }
     if endpoint_url:
-        wanted[f"['remote \"{_REMOTE_NAME}\"']"].append(f'    endpointurl = "{endpoint_url}"')
+        wanted[remote].append(f'    endpointurl = "{endpoint_url}"')
     lines = config.splitlines()
     for section, values in wanted.items():
         if section == "[cache]" and any(re.match(r"\s*type\s*=", line) for line in lines):
             continue
-        if section in lines:
-            place = lines.index(section) + 1
-            lines[place:place] = values
+        word = re.escape(section[1:-1])
+        places = [n for n, line in enumerate(lines) if re.match(rf"\s*\[\s*{word}\s*\]", line)]
+        if places:
+            lines[places[0] + 1 : places[0] + 1] = values
         else:
             lines += [section, *values]
     return "".join(f"{line}\n" for line in lines)

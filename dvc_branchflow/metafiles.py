@@ -221,7 +221,9 @@ def render_pins(pins: Pins) -> bytes:
             name: {"fraction": sample.fraction, "key": sample.key}
             for name, sample in sorted(pins.samples.items())
         }
-    return dump_yaml(document) if document else b"{}\n"
+    # A sha with one `e`, or of digits alone, is a number to YAML 1.2; such a one needs its quotes.
+    rendered = dump_yaml(document) if document else b"{}\n"
+    return re.sub(rb"^(.+: )(\d+(?:e\d+)?)$", rb"\1'\2'", rendered, flags=re.MULTILINE)
 
 
 def render_partitions(partitions: Mapping[str, Iterable[str]]) -> bytes:
@@ -361,7 +363,7 @@ def _under(wdir: str, path: str) -> str:
 def _scalar(name: str) -> str:
     if re.fullmatch(r"[A-Za-z_][A-Za-z0-9._-]*", name) and not _NUMERIC.fullmatch(name):
         return name
-    if re.fullmatch(r"\d+[eE]\d+", name):  # a number to YAML 1.2 (DVC), none to 1.1 (PyYAML)
+    if re.fullmatch(r"\d+[eEox][0-9a-fA-F]+", name):  # numbers to YAML 1.2 (DVC), not to 1.1
         return f"'{name}'"
     rendered = dump_yaml({"path": name}).decode().rstrip("\n")
     return rendered.removeprefix("path: ")

@@ -12,6 +12,7 @@ import hashlib
 import os
 import re
 import shutil
+import stat
 import uuid
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Executor
@@ -189,7 +190,9 @@ class DirectoryStore:
         found: dict[Oid, int] = {}
         for oid in oids:
             try:
-                found[oid] = (self._root / object_key(oid)).stat().st_size
+                entry = (self._root / object_key(oid)).stat()
+                if stat.S_ISREG(entry.st_mode):
+                    found[oid] = entry.st_size
             except FileNotFoundError:
                 continue
             except OSError as error:

@@ -135,6 +135,16 @@ def _make_loader() -> type:
             mapping: dict[Hashable, Any] = super().construct_mapping(node, deep=deep)
             return mapping
 
+        def construct_yaml_int(self, node: Any) -> int:
+            return int(self.construct_scalar(node), 10)
+
+        def construct_yaml_float(self, node: Any) -> float:
+            return float(
+                str(self.construct_scalar(node)).replace(".inf", "inf").replace(".nan", "nan")
+            )
+
+    StrictLoader.add_constructor("tag:yaml.org,2002:int", StrictLoader.construct_yaml_int)
+    StrictLoader.add_constructor("tag:yaml.org,2002:float", StrictLoader.construct_yaml_float)
     StrictLoader.yaml_implicit_resolvers = {}
     for tag, pattern, first in _SCALARS:
         whole = re.compile(rf"^(?:{pattern.pattern})$")

@@ -134,6 +134,9 @@ def _lags(
     lags: list[Lag] = []
     unpinned: list[Branch] = []
     for name in spec.upstreams:
+        if name not in project.tips:
+            unpinned.append(name)  # the config names a branch that is not there
+            continue
         tip = project.tip(name).sha
         pin = mine.pins.commits.get(name)
         if pin is None:

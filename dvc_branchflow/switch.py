@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dvc_branchflow.dvcio import dvc_text
-from dvc_branchflow.errors import FlowError
+from dvc_branchflow.errors import FlowError, GitError
 from dvc_branchflow.model import Oid, Sha
 from dvc_branchflow.project import Project
 from dvc_branchflow.work.commits import CommitData, read_commit
@@ -45,7 +45,14 @@ def switch(project: Project, rev: str, report: Report, *, dry_run: bool = False)
     _refuse_changes(project, top)
     fetched = fetch(project, data.outs.values(), report)
     _refuse_strays(project, top, data)
-    project.git.run("switch", "--quiet", *_target(project, branch, sha), cwd=top)
+    moved = project.git.run(
+        "switch", "--quiet", *_target(project, branch, sha), cwd=top, check=False
+    )
+    if project.git.resolve("HEAD") != sha:
+        reason = moved.stderr.decode(errors="replace").strip().splitlines()[-1:] or [""]
+        raise GitError(f"git switch failed: {reason[0]}", hint="git status")
+    if moved.returncode:
+        report("a hook of yours failed after the switch")
     report(f"outs to place: {len(data.outs)}")
     dvc_text(["checkout", "--quiet", "--force"], cwd=top)
     return SwitchOutcome(rev, branch, sha, len(data.outs), fetched)

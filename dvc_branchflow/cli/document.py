@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from pathlib import Path
@@ -39,6 +40,8 @@ def plain(value: Any) -> Any:
         value = {"path": value.path, "removed": value.content is None and value.entry is None}
     elif is_dataclass(value) and not isinstance(value, type):
         value = {item.name: getattr(value, item.name) for item in fields(value)}
+    if isinstance(value, float) and not math.isfinite(value):
+        return None  # JSON knows no NaN
     if isinstance(value, Mapping):
         return {_key(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):

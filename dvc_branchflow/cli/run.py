@@ -7,12 +7,12 @@ import os
 import sys
 from collections.abc import Sequence
 
-from dvc_branchflow.cli.commands import Command, check_text
+from dvc_branchflow.cli.commands import COMMANDS, Command, check_text
 from dvc_branchflow.cli.document import document, failure
 from dvc_branchflow.cli.parser import build_parser, completion, defaults
-from dvc_branchflow.errors import BranchflowError, UsageError
+from dvc_branchflow.errors import BranchflowError, StorageError, UsageError
 
-_DISK = 3
+_VERBS = frozenset(command.name for command in COMMANDS)
 _BUG = 4
 _INTERRUPTED = 130
 
@@ -34,8 +34,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     except OSError as error:
         where = f"'{error.filename}': " if error.filename else ""
-        print(f"error: {where}{error.strerror or error}", file=sys.stderr)
-        return _DISK
+        disk = StorageError(f"{where}{error.strerror or error}")
+        return _fail(arguments, disk, wants_json=wants_json)
     except Exception:  # noqa: BLE001  the last stop before a user sees a traceback
         return _bug()
     return code
@@ -73,7 +73,7 @@ def _quiet(_: str) -> None:
 
 def _fail(arguments: Sequence[str], error: BranchflowError, *, wants_json: bool) -> int:
     if wants_json:
-        verb = next((word for word in arguments if not word.startswith("-")), "")
+        verb = next((word for word in arguments if word in _VERBS), "")
         print(failure(verb, error))
         return error.exit_code
     print(f"error: {error.message}", file=sys.stderr)

@@ -90,6 +90,8 @@ def parse_record(content: bytes, where: str) -> RunRecord:
     for item in fields(RunRecord):
         if not isinstance(getattr(record, item.name), _KINDS.get(item.name, str)):
             raise ConfigError(f"'{where}' is no run record: '{item.name}' is of the wrong type")
+    if not all(isinstance(sha, str) for sha in record.pins.values()):
+        raise ConfigError(f"'{where}' is no run record: 'pins' has to map branches to commits")
     if not all(isinstance(body, dict) for body in record.outs.values()):
         raise ConfigError(f"'{where}' is no run record: 'outs' has to map paths to mappings")
     return record

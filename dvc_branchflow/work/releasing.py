@@ -228,7 +228,8 @@ def _what_changed(
         return "minor", "new code"
     if pinned_outs(project, spec, released) != pins.outs:
         return "patch", "new data"
-    if not is_current(project, current, may_fetch=True):
+    is_release = project.tags[previous].commit == current.sha  # made by what it holds, and proven
+    if not is_release and not is_current(project, current, may_fetch=True):
         return "patch", "results were not made from what is committed"
     return None, "nothing changed"
 

@@ -17,11 +17,15 @@ RemoteName = str | None
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """Objects that have to be on one DVC remote: oid → the out's path that asks for it."""
+    """Objects that have to be on one DVC remote: oid → the out's path that asks for it.
+
+    `sizes_bytes` are those of single files, as their pointers say; manifests name none.
+    """
 
     remote: RemoteName
     files: Mapping[Oid, str]
     manifests: Mapping[Oid, str]
+    sizes_bytes: Mapping[Oid, int]
 
 
 def needs_of(
@@ -35,6 +39,7 @@ def needs_of(
     """
     files: defaultdict[RemoteName, dict[Oid, str]] = defaultdict(dict)
     manifests: defaultdict[RemoteName, dict[Oid, str]] = defaultdict(dict)
+    sizes: dict[Oid, int] = {}
     before = known or {}
     for out in outs:
         old = before.get(out.path)
@@ -42,12 +47,13 @@ def needs_of(
             continue
         if not out.is_dir:
             files[out.remote][out.oid] = out.path
+            sizes |= {out.oid: out.size_bytes} if out.size_bytes is not None else {}
             continue
         manifests[out.remote][out.oid] = out.path
         for entry in _new_entries(project, out, old):
             files[out.remote].setdefault(entry.oid, f"{out.path}/{entry.relpath}")
     remotes = files.keys() | manifests.keys()
-    return [Need(name, files[name], manifests[name]) for name in sorted(remotes, key=str)]
+    return [Need(name, files[name], manifests[name], sizes) for name in sorted(remotes, key=str)]
 
 
 def ensure_stored(project: Project, needs: Iterable[Need], report: Report) -> int:
@@ -57,8 +63,8 @@ def ensure_stored(project: Project, needs: Iterable[Need], report: Report) -> in
     """
     count = 0
     for need in needs:
-        count += _ensure(project, need.remote, need.files, report)
-        count += _ensure(project, need.remote, need.manifests, report)
+        count += _ensure(project, need.remote, need.files, need.sizes_bytes, report)
+        count += _ensure(project, need.remote, need.manifests, {}, report)
     return count
 
 
@@ -102,16 +108,24 @@ def _new_entries(project: Project, out: Out, old: Out | None) -> Iterable[Entry]
     return added(manifest_of(project, old), manifest)
 
 
-def _ensure(project: Project, remote: RemoteName, oids: Mapping[Oid, str], report: Report) -> int:
+def _ensure(
+    project: Project,
+    remote: RemoteName,
+    oids: Mapping[Oid, str],
+    sizes_bytes: Mapping[Oid, int],
+    report: Report,
+) -> int:
     if not oids:
         return 0
     store = project.store(remote)
     there = store.sizes(oids)
-    lacking = [oid for oid in oids if not _is_whole(project, oid, there.get(oid))]
+    lacking = [
+        oid for oid in oids if not _is_whole(project, oid, there.get(oid), sizes_bytes.get(oid))
+    ]
     for oid in lacking:
         if not project.cache.has(oid):
             raise StorageError(
-                f"'{oids[oid]}' (object {oid}) is neither in the cache nor on the DVC remote",
+                f"'{oids[oid]}' (object {oid}) is neither in the cache nor whole on the DVC remote",
                 hint="dvc push  # in the clone that made it",
             )
     if lacking:
@@ -120,8 +134,11 @@ def _ensure(project: Project, remote: RemoteName, oids: Mapping[Oid, str], repor
     return len(lacking)
 
 
-def _is_whole(project: Project, oid: Oid, stored_bytes: int | None) -> bool:
+def _is_whole(project: Project, oid: Oid, stored_bytes: int | None, size_bytes: int | None) -> bool:
+    """Whether a stored object has the size that its pointer, or else our own copy, says."""
     if stored_bytes is None:
         return False
+    if size_bytes is not None:
+        return size_bytes == stored_bytes
     cached = project.cache.path(oid)
     return not cached.exists() or cached.stat().st_size == stored_bytes
