@@ -133,7 +133,6 @@ def test_a_linked_worktree_is_as_good_as_the_clone(fresh: Flow) -> None:
     assert not (tree / ".dvc/cache").exists()
 
 
-@pytest.mark.xfail(strict=True, reason="ingest looks for the raw branch before its first fetch")
 def test_a_clone_of_one_branch_is_completed_on_the_way(fresh: Flow) -> None:
     single = fresh.root / "single"
     fresh.sh.git("clone", "-q", "--single-branch", "--branch", "main", fresh.origin, single)
@@ -143,7 +142,6 @@ def test_a_clone_of_one_branch_is_completed_on_the_way(fresh: Flow) -> None:
     assert "2024-03/four.csv" in fresh.raw_files()
 
 
-@pytest.mark.xfail(strict=True, reason="verbs keep the branch's spec from before their first fetch")
 @pytest.mark.parametrize("verb", [["promote", DEV], ["release", STABLE, "--major"]])
 def test_a_stale_clone_goes_by_the_newest_config(fresh: Flow, verb: list[str]) -> None:
     change_code(fresh, 1.5)

@@ -50,9 +50,7 @@ def make_flow(env: dict[str, str], tmp_path: Path) -> Callable[[S3Server], Flow]
     def make(server: S3Server) -> Flow:
         url = f"s3://{BUCKET}/{PREFIX}/{tmp_path.name}"
         where = {**env, **server.env()}
-        return laid_flow(
-            tmp_path / "team", where, remote=url, endpoint_url=server.endpoint_url
-        )
+        return laid_flow(tmp_path / "team", where, remote=url, endpoint_url=server.endpoint_url)
 
     return make
 

@@ -54,14 +54,8 @@ def test_a_file_that_init_would_lay_is_not_overwritten(sh: Shell) -> None:
     [
         "[core]\n    analytics = false\n",
         "[cache]\n    type = copy\n",
-        pytest.param(
-            "['remote \"store\"']\n    url = ../../elsewhere\n",
-            marks=pytest.mark.xfail(strict=True, reason="R1: a second url in that section"),
-        ),
-        pytest.param(
-            "[core]  # ours\n    analytics = false\n",
-            marks=pytest.mark.xfail(strict=True, reason="R1: found by its exact text only"),
-        ),
+        pytest.param("['remote \"store\"']\n    url = ../../elsewhere\n"),
+        pytest.param("[core]  # ours\n    analytics = false\n"),
         "['remote \"x\"']\n    url = ../../elsewhere\n[core]\n    remote = x\n",
     ],
 )
