@@ -54,7 +54,7 @@ def switch(project: Project, rev: str, report: Report, *, dry_run: bool = False)
     if moved.returncode:
         report("a hook of yours failed after the switch")
     report(f"outs to place: {len(data.outs)}")
-    dvc_text(["checkout", "--quiet", "--force"], cwd=top)
+    dvc_text(["checkout", "--quiet", "--force", "--allow-missing"], cwd=top)
     return SwitchOutcome(rev, branch, sha, len(data.outs), fetched)
 
 

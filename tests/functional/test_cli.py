@@ -113,3 +113,8 @@ def test_a_bug_gets_its_own_exit_code_and_a_log(
     assert "this is a bug" in said
     assert "Traceback" not in said
     Path(said.rsplit(" ", 1)[1].strip()).unlink()
+
+
+def test_a_branch_that_never_ran_can_be_switched_to(laid: Path) -> None:
+    assert main(["-q", "switch", "dev/model"]) == 0
+    assert (laid / "src" / "tune.py").is_file()
