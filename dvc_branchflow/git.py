@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -332,10 +333,25 @@ class Git:
                        hint=f"git push --dry-run {git_remote}")  # fmt: skip
 
     def add_worktree(self, path: Path, commit: Sha) -> None:
-        """Lay a detached checkout at `path`, taking over what a killed run left there."""
-        self.run("worktree", "prune")
-        self.run(*_OWN_WORKTREE, "worktree", "add", "--quiet", "--force", "--force", "--detach",
-                 str(path), commit)  # fmt: skip
+        """Lay a detached checkout at `path`, taking over what a killed run left there.
+
+        `git worktree add` writes a HEAD of zeros first; killed there, it leaves a repository in
+        which every fetch fails. Ours is made aside, with its HEAD, and appears by a rename.
+        """
+        admin = self.common_dir / "worktrees" / path.name
+        aside = path.with_name(f"{path.name}.new")
+        for leftover in (aside, admin):
+            shutil.rmtree(leftover, ignore_errors=True)
+        admin.parent.mkdir(exist_ok=True)
+        aside.mkdir(parents=True)
+        (aside / "commondir").write_text("../..\n")
+        (aside / "gitdir").write_text(f"{path}/.git\n", encoding="utf-8")
+        (aside / "HEAD").write_text(f"{commit}\n")
+        path.mkdir(parents=True, exist_ok=True)
+        (path / ".git").write_text(f"gitdir: {admin}\n", encoding="utf-8")
+        aside.rename(admin)
+        checkout = ("checkout", "--quiet", "--force", "--detach", commit)
+        self.run(*_OWN_WORKTREE, *checkout, cwd=path)
 
     def reset_worktree(self, path: Path, commit: Sha, keep: Sequence[str]) -> None:
         """Make a checkout that is ours exactly a commit: nothing else stays but `keep`."""

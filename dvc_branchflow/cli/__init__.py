@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from dvc_branchflow.cli.run import main
+from dvc_branchflow.cli.run import entry, main
 
-__all__ = ["main"]
+__all__ = ["entry", "main"]

@@ -6,6 +6,8 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
+from typing import NoReturn
 
 from dvc_branchflow.cli.commands import COMMANDS, Command, check_text
 from dvc_branchflow.cli.document import document, failure
@@ -39,6 +41,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception:  # noqa: BLE001  the last stop before a user sees a traceback
         return _bug()
     return code
+
+
+def entry() -> NoReturn:
+    """Run `git branchflow` as a program, and end it at once.
+
+    Threads of obstore may outlive a failed request; an orderly end of Python can abort on them.
+    """
+    code = main()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError):  # said already, where it could be
+            stream.flush()
+    os._exit(code)
 
 
 def _run(arguments: Sequence[str]) -> int:

@@ -480,27 +480,30 @@ def _ended(process: subprocess.Popen[bytes], output: IO[bytes]) -> Ended:
     return Ended(process.returncode, output.read().decode(errors="replace"))
 
 
-def kill_when(
-    sh: Shell, args: Sequence[str | Path], said: str, *, after_seconds: float = 0.0
-) -> bool:
-    """Start a command and SIGKILL its process group once its output has the text `said`.
+def kill_when(sh: Shell, args: Sequence[str | Path], moment: str | Callable[[], bool]) -> bool:
+    """Start a command and SIGKILL its process group at a moment.
 
     Args:
-        after_seconds: how much longer it lives.
+        moment: a text that its output has by then, or what says that the moment has come.
     Returns: whether it was killed; False: it ended by itself before.
     """
     words = [str(arg) for arg in args]
     with tempfile.NamedTemporaryFile() as output:
         process = start_group(words, output=output, env=sh.env, cwd=sh.cwd)
+        said = Path(output.name)
         try:
             while process.poll() is None:
-                if said in Path(output.name).read_text(encoding="utf-8", errors="replace"):
-                    time.sleep(after_seconds)
+                has_come = moment in _text(said) if isinstance(moment, str) else moment()
+                if has_come:
                     return process.poll() is None
-                time.sleep(0.002)
+                time.sleep(0.0005)
             return False
         finally:
             kill_group(process)
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8", errors="replace")
 
 
 def worker_root(base: Path) -> Path:
