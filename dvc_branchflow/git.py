@@ -269,9 +269,8 @@ class Git:
 
         Raises: LostRaceError: one of them is no longer where the plan found it.
         """
-        lines = ["start\n"]
-        lines += [f"update {u.ref}\0{u.new}\0{u.old or ZERO_SHA}\0" for u in updates]
-        script = "start\0" + "".join(lines[1:]) + "prepare\0commit\0"
+        moves = "".join(f"update {u.ref}\0{u.new}\0{u.old or ZERO_SHA}\0" for u in updates)
+        script = f"start\0{moves}prepare\0commit\0"
         done = self.run("update-ref", "-m", reason, "--create-reflog", "--stdin", "-z",
                         data=script.encode(), check=False)  # fmt: skip
         if done.returncode:
