@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dvc_branchflow.errors import ConfigError
-from dvc_branchflow.model import CONFIG_FILE, Branch, Role, parse_path
+from dvc_branchflow.model import CONFIG_FILE, Branch, Role, Severity, parse_path
+from dvc_branchflow.policy.catalog import RULES
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]*|\*|[A-Za-z0-9][A-Za-z0-9._/-]*\*[A-Za-z0-9._/-]*")
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]i?B|B)")
@@ -49,6 +50,16 @@ _BRANCH_KEYS: Mapping[str, dict[str, Any]] = {
         "additionalProperties": {"type": "string"},
         "description": "Named commands that have to pass before code or a release moves on.",
     },
+    "rules": {
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {
+            code: {"enum": [level.value for level in Severity], "description": rule.says}
+            for code, rule in RULES.items()
+            if not rule.is_fixed
+        },
+        "description": "Rule → how much it weighs on this branch: error (the default), warn, off.",
+    },
 }
 _DEFAULT_FROM: Mapping[Role, Role] = {
     Role.CLEAN: Role.RAW,
@@ -73,6 +84,7 @@ class BranchRule:
     sample: float | None = None
     model: str | None = None
     checks: Mapping[str, str] = field(default_factory=dict)
+    severities: Mapping[str, Severity] = field(default_factory=dict)
 
     def match(self, branch: str) -> str | None:
         """Return what `*` stands for in `branch` ("" where there is none), or None."""
@@ -211,6 +223,7 @@ def _rule(name: str, body: Mapping[str, Any], roles: Mapping[str, Role]) -> Bran
         sample=_sample(where, role, body),
         model=body.get("model"),
         checks=_checks(where, body),
+        severities=_severities(where, role, body),
     )
 
 
@@ -286,6 +299,20 @@ def _checks(where: str, body: Mapping[str, Any]) -> dict[str, str]:
     ):
         raise _wrong(f"{where}.checks", "has to map names to commands")
     return value
+
+
+def _severities(where: str, role: Role, body: Mapping[str, Any]) -> dict[str, Severity]:
+    value = body.get("rules") or {}
+    if not isinstance(value, dict):
+        raise _wrong(f"{where}.rules", "has to map rules to error, warn or off")
+    known = {code: rule for code, rule in RULES.items() if role in rule.roles}
+    _known(value, known, f"{where}.rules.")
+    for code, level in value.items():
+        if level not in set(Severity):
+            raise _wrong(f"{where}.rules.{code}", f"{level!r} is none of: error, warn, off")
+        if known[code].is_fixed:
+            raise _wrong(f"{where}.rules.{code}", "can't be turned down: others depend on it")
+    return {code: Severity(level) for code, level in value.items()}
 
 
 def _no_shared_data(rules: tuple[BranchRule, ...]) -> None:

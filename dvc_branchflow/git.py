@@ -6,13 +6,27 @@ import os
 import re
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO, NamedTuple, TypeVar
 
 from dvc_branchflow.environ import clean_environment
 from dvc_branchflow.errors import FlowError, GitError, LostRaceError, RejectedError
+from dvc_branchflow.gitobjects import (
+    FILE_MODE,
+    TREE_MODE,
+    Commit,
+    Entry,
+    Tag,
+    TreeChange,
+    parse_commit,
+    parse_tag,
+    parse_tree,
+    parse_tree_diffs,
+)
 from dvc_branchflow.model import ZERO_SHA, Branch, RefUpdate, Sha
 
 NO_HOOKS = ("-c", "core.hooksPath=/dev/null")
@@ -21,18 +35,9 @@ _OWN_WORKTREE = (
     *NO_HOOKS, "-c", "core.autocrlf=false", "-c", "core.eol=lf", "-c", "core.sparseCheckout=false",
     "-c", "core.fsmonitor=false",
 )  # fmt: skip
+_T = TypeVar("_T")
+_MISSING = "missing"
 _BATCH = 500  # requests written before answers are read; 500 x 50 bytes fit into a pipe
-FILE_MODE = "100644"
-EXECUTABLE_MODE = "100755"
-LINK_MODE = "120000"
-TREE_MODE = "40000"
-
-
-class Entry(NamedTuple):
-    """What a Git tree holds at a path."""
-
-    mode: str
-    sha: Sha
 
 
 class Ref(NamedTuple):
@@ -65,24 +70,6 @@ class NewCommit:
     message: str
     changes: Sequence[Change]
     tree: Sha | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Commit:
-    """A commit's own fields; `seconds` is the committer's time since the epoch."""
-
-    sha: Sha
-    tree: Sha
-    parents: tuple[Sha, ...]
-    author: str
-    seconds: int
-    message: str
-
-    def trailers(self, key: str) -> list[str]:
-        """Return the values of a trailer in the last paragraph of the message."""
-        last = self.message.rstrip().rpartition("\n\n")[2]
-        found = re.findall(rf"^{re.escape(key)}: *(.+)$", last, re.MULTILINE)
-        return [str(value).strip() for value in found]
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,9 +168,43 @@ class Git:
     def commits(self, shas: Iterable[Sha]) -> dict[Sha, Commit]:
         """Return commits with their fields, in one batch."""
         return {
-            sha: _parse_commit(sha, body)
-            for sha, _, body in self._batch().read(dict.fromkeys(shas))
+            sha: parse_commit(sha, body) for sha, _, body in self._batch().read(dict.fromkeys(shas))
         }
+
+    def tags(self, shas: Iterable[Sha]) -> dict[Sha, Tag]:
+        """Return those of the objects that are annotated tags, with their fields."""
+        return {
+            sha: parse_tag(body)
+            for sha, kind, body in self._batch().read(dict.fromkeys(shas))
+            if kind == "tag"
+        }
+
+    def kinds(self, shas: Iterable[Sha]) -> dict[Sha, str]:
+        """Return `commit`, `tag`, `tree` or `blob` for those of the objects that are here."""
+        return dict(self._batch().kinds(dict.fromkeys(shas)))
+
+    def sizes(self, shas: Iterable[Sha]) -> dict[Sha, int]:
+        """Return the size in bytes of objects, without reading them."""
+        return dict(self._batch().sizes(dict.fromkeys(shas)))
+
+    def tree_diffs(
+        self, pairs: Iterable[tuple[Sha, Sha]]
+    ) -> dict[tuple[Sha, Sha], list[TreeChange]]:
+        """Return the paths at which pairs of trees differ, all pairs in one process."""
+        wanted = {pair: "" for pair in pairs if pair[0] != pair[1]}
+        script = "".join(f"{old} {new}\n" for old, new in wanted).encode()
+        layout = ("-r", "-z", "--raw", "--no-renames", "--no-abbrev", "--ignore-submodules=none")
+        done = self.run("diff-tree", "--stdin", *layout, data=script)
+        return {(old, new): changes for old, new, changes in parse_tree_diffs(done.stdout)}
+
+    def entry(self, tree: Sha, path: str) -> Entry | None:
+        """Return what a tree holds at a path, a folder included."""
+        found: Entry | None = Entry(TREE_MODE, tree)
+        for part in path.split("/"):
+            if found is None or found.mode != TREE_MODE:
+                return None
+            found = self._tree(found.sha).get(part)
+        return found
 
     def files(self, commit: Sha) -> dict[str, Entry]:
         """Return every path in a commit's tree that is no folder, with its mode and object."""
@@ -198,6 +219,16 @@ class Git:
     def rev_list(self, *args: str) -> list[Sha]:
         """Return the commits that `git rev-list` prints, newest first."""
         return [Sha(line) for line in self.text("rev-list", *args).splitlines()]
+
+    def reachable(
+        self, tips: Iterable[Sha], without: Iterable[Sha], *, first_parent: bool = False
+    ) -> list[Sha]:
+        """Return the commits behind `tips` that are not behind `without`, parents first."""
+        script = "".join(f"{sha}\n" for sha in tips) + "".join(f"^{sha}\n" for sha in without)
+        options = ["--first-parent"] if first_parent else []
+        done = self.run("rev-list", "--topo-order", "--reverse", *options, "--stdin",
+                        data=script.encode())  # fmt: skip
+        return [Sha(line) for line in done.stdout.decode().splitlines()]
 
     def is_ancestor(self, ancestor: Sha, descendant: Sha) -> bool:
         """Whether one commit is the other or lies in its history."""
@@ -233,6 +264,12 @@ class Git:
             )
         return done.stdout.decode(errors="surrogateescape").rstrip("\n")
 
+    def head(self) -> Branch | None:
+        """Return the branch that HEAD names, born or not; None where HEAD is detached."""
+        found = self.run("symbolic-ref", "--quiet", "HEAD", check=False).stdout.decode().strip()
+        name = found.removeprefix("refs/heads/")
+        return Branch(name) if name != found else None
+
     # -- writing -------------------------------------------------------------------------------
 
     def write_commits(self, commits: Sequence[NewCommit]) -> list[Sha]:
@@ -256,6 +293,43 @@ class Git:
         )
         self._forget_reader()
         return [Sha(line) for line in done.stdout.decode().split()]
+
+    def write_staged(self, message: str) -> Commit:
+        """Write what `git commit` would make of the index; no ref, index or checkout is touched.
+
+        Git hands its hooks another index for `git commit FILE`, and the heads of a merge.
+        Raises: GitError: the index has conflicts.
+        """
+        index = Path(
+            os.environ.get("GIT_INDEX_FILE") or self.text("rev-parse", "--git-path", "index")
+        )
+        with tempfile.TemporaryDirectory(prefix="branchflow-") as folder:
+            copied = Path(folder, "index")  # write-tree would write its cache into the index
+            source = (self.toplevel or self.git_dir) / index
+            if source.exists():
+                shutil.copyfile(source, copied)
+            done = self.run("write-tree", env={"GIT_INDEX_FILE": str(copied)})
+        tree = done.stdout.decode().strip()
+        merged = self.run("rev-parse", "--git-path", "MERGE_HEAD").stdout.decode().strip()
+        heads = [self.run("rev-parse", "--quiet", "--verify", "HEAD", check=False).stdout.decode()]
+        with suppress(FileNotFoundError):
+            heads += (self.toplevel or self.git_dir).joinpath(merged).read_text().split()
+        heads += [
+            name.removeprefix("GITHEAD_") for name in os.environ if name.startswith("GITHEAD_")
+        ]
+        parents = [
+            arg for sha in dict.fromkeys(filter(None, map(str.strip, heads))) for arg in ("-p", sha)
+        ]
+        nobody = {
+            f"GIT_{who}_{what}": "-"
+            for who in ("AUTHOR", "COMMITTER")
+            for what in ("NAME", "EMAIL")
+        }
+        args = ("commit-tree", tree, *parents, "-F", "-")
+        made = self.run(*args, data=message.encode("utf-8", "surrogateescape"), env=nobody)
+        sha = Sha(made.stdout.decode().strip())
+        self._forget_reader()
+        return self.commits([sha])[sha]
 
     def write_tag(self, tag: str, commit: Sha, message: str) -> Sha:
         """Write an annotated tag object; no ref is touched."""
@@ -389,7 +463,7 @@ class Git:
             for sha, kind, body in self._batch().read(dict.fromkeys(wanted)):
                 if kind != "tree":
                     raise GitError(f"Git object {sha} is a {kind}, not a tree")
-                self._trees[sha] = _parse_tree(body)
+                self._trees[sha] = parse_tree(body)
             wanted = {
                 entry.sha
                 for sha in wanted
@@ -397,9 +471,13 @@ class Git:
                 if entry.mode == TREE_MODE and entry.sha not in self._trees
             }
 
+    def _tree(self, sha: Sha) -> dict[str, Entry]:
+        if sha not in self._trees:
+            self._trees[sha] = parse_tree(next(iter(self._batch().read([sha])))[2])
+        return self._trees[sha]
+
     def _walk(self, tree: Sha, prefix: str) -> Iterator[tuple[str, Entry]]:
-        self._load_trees([tree])
-        for name, entry in self._trees[tree].items():
+        for name, entry in self._tree(tree).items():
             if entry.mode == TREE_MODE:
                 yield from self._walk(entry.sha, f"{prefix}{name}/")
             else:
@@ -432,22 +510,45 @@ class _BatchReader:
         for start in range(0, len(wanted), _BATCH):
             yield from self._read(wanted[start : start + _BATCH])
 
+    def sizes(self, shas: Iterable[Sha]) -> Iterator[tuple[Sha, int]]:
+        """Yield id and size in bytes of each object."""
+        headers = list(self._headers(shas))
+        shas = [sha for sha, _ in headers]
+        yield from ((sha, one[1]) for sha, one in _all_there(shas, [one for _, one in headers]))
+
+    def kinds(self, shas: Iterable[Sha]) -> Iterator[tuple[Sha, str]]:
+        """Yield id and kind of each object that is here."""
+        yield from ((sha, kind) for sha, (kind, _) in self._headers(shas) if kind != _MISSING)
+
+    def _headers(self, shas: Iterable[Sha]) -> Iterator[tuple[Sha, tuple[str, int]]]:
+        wanted = list(shas)
+        for start in range(0, len(wanted), _BATCH):
+            batch = wanted[start : start + _BATCH]
+            answers = self._ask("info", batch)
+            yield from [(sha, self._header(answers)) for sha in batch]
+
     def _read(self, shas: list[Sha]) -> list[tuple[Sha, str, bytes]]:
-        requests, answers = self._pipes()
-        requests.write("".join(f"contents {sha}\n" for sha in shas).encode() + b"flush\n")
-        requests.flush()
+        answers = self._ask("contents", shas)
         found = [self._answer(answers) for _ in shas]  # all of them, or the next read is off
-        for sha, (kind, _) in zip(shas, found, strict=True):
-            if kind == "missing":
-                raise GitError(f"Git object {sha} is missing here", hint="git fetch --unshallow")
-        return [(sha, kind, body) for sha, (kind, body) in zip(shas, found, strict=True)]
+        return [(sha, kind, body) for sha, (kind, body) in _all_there(shas, found)]
+
+    def _ask(self, what: str, shas: list[Sha]) -> IO[bytes]:
+        requests, answers = self._pipes()
+        requests.write("".join(f"{what} {sha}\n" for sha in shas).encode() + b"flush\n")
+        requests.flush()
+        return answers
+
+    @classmethod
+    def _answer(cls, answers: IO[bytes]) -> tuple[str, bytes]:
+        kind, size = cls._header(answers)
+        return (kind, answers.read(size + 1)[:-1]) if kind != _MISSING else (kind, b"")
 
     @staticmethod
-    def _answer(answers: IO[bytes]) -> tuple[str, bytes]:
+    def _header(answers: IO[bytes]) -> tuple[str, int]:
         header = answers.readline().decode().split()
         if len(header) != 3:  # noqa: PLR2004  name, kind, size
-            return "missing", b""
-        return header[1], answers.read(int(header[2]) + 1)[:-1]
+            return _MISSING, 0
+        return header[1], int(header[2])
 
     def _pipes(self) -> tuple[IO[bytes], IO[bytes]]:
         stdin, stdout = self._process.stdin, self._process.stdout
@@ -458,6 +559,13 @@ class _BatchReader:
     def close(self) -> None:
         """End the process."""
         self._process.communicate()
+
+
+def _all_there(shas: list[Sha], found: list[tuple[str, _T]]) -> list[tuple[Sha, tuple[str, _T]]]:
+    for sha, (kind, _) in zip(shas, found, strict=True):
+        if kind == _MISSING:
+            raise GitError(f"Git object {sha} is missing here", hint="git fetch --unshallow")
+    return list(zip(shas, found, strict=True))
 
 
 def init_repository(path: Path, branch: Branch) -> None:
@@ -509,35 +617,6 @@ def _last_line(output: bytes) -> str:
     return (
         wanted[-1].removeprefix("fatal: ").removeprefix("error: ") if wanted else "no reason given"
     )
-
-
-def _parse_tree(body: bytes) -> dict[str, Entry]:
-    entries: dict[str, Entry] = {}
-    position = 0
-    while position < len(body):
-        space = body.index(b" ", position)
-        end = body.index(b"\0", space)
-        name = body[space + 1 : end].decode(errors="surrogateescape")
-        entries[name] = Entry(body[position:space].decode(), Sha(body[end + 1 : end + 21].hex()))
-        position = end + 21
-    return entries
-
-
-def _parse_commit(sha: Sha, body: bytes) -> Commit:
-    head, _, message = body.decode(errors="surrogateescape").partition("\n\n")
-    fields: dict[str, str] = {}
-    parents: list[Sha] = []
-    for line in head.splitlines():
-        key, _, value = line.partition(" ")
-        if key == "parent":
-            parents.append(Sha(value))
-        elif key and key not in fields:
-            fields[key] = value
-    if "tree" not in fields or "committer" not in fields:
-        raise GitError(f"Git object {sha} is no commit")
-    seconds = fields["committer"].rsplit(" ", 2)[-2]
-    author = fields.get("author", "").rpartition(">")[0] + ">"
-    return Commit(sha, Sha(fields["tree"]), tuple(parents), author, int(seconds), message)
 
 
 def _import_commit(mark: int, commit: NewCommit, ref: str, idents: Sequence[str]) -> bytes:

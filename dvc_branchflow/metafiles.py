@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +14,7 @@ from dvc_branchflow.model import (
     PIPELINE_FILE,
     POINTER_SUFFIX,
     Branch,
+    LockedStage,
     Oid,
     Out,
     Pins,
@@ -32,16 +33,6 @@ _CANONICAL = re.compile(
 )
 _TEMPLATE = re.compile(r"\$\{[^}]*\}")
 _NUMERIC = re.compile(r"[0-9._eE+-]+|true|false|yes|no|on|off|null|y|n", re.IGNORECASE)
-
-
-@dataclass(frozen=True, slots=True)
-class LockedStage:
-    """What `dvc.lock` says of one run of a stage."""
-
-    name: str
-    deps: Mapping[str, Oid | None]
-    params: Mapping[str, Mapping[str, Any]]
-    outs: Mapping[str, Out]
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,10 +89,11 @@ class StageDef:
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:
-    """The parts of a `dvc.yaml` that we read: the stages, and the models it declares."""
+    """The parts of a `dvc.yaml` that we read: stages, the models it declares, its param files."""
 
     stages: Mapping[str, StageDef] = field(default_factory=dict)
     artifacts: Mapping[str, str] = field(default_factory=dict)
+    param_files: frozenset[str] = frozenset()
 
     def options_for(self, path: str) -> OutOptions | None:
         """Return what the pipeline says of the out at `path`, None where it declares none."""
@@ -195,6 +187,7 @@ def parse_pipeline(data: bytes, folder: str = "") -> Pipeline:
             for name, body in artifacts.items()
             if isinstance(body, dict) and "path" in body
         },
+        param_files=frozenset(_param_files(document, folder)),
     )
 
 
@@ -330,6 +323,19 @@ def _stage_def(name: str, body: Any, folder: str) -> StageDef:
     )
 
 
+def _param_files(document: Mapping[str, Any], folder: str) -> Iterator[str]:
+    """The files that stages read params from; `params.yaml` is one always."""
+    yield _under(folder, "params.yaml")
+    listed = list(_list(document, "params", "params"))
+    for body in (document.get("stages") or {}).values():
+        inner = body.get("do", body) if isinstance(body, dict) else {}
+        params = inner.get("params") if isinstance(inner, dict) else None
+        listed += [item for item in params or [] if isinstance(item, dict)]
+    for item in listed:
+        names = item if isinstance(item, dict) else [item]
+        yield from (_under(folder, str(name)) for name in names)
+
+
 def _list(body: Mapping[str, Any], key: str, stage: str) -> list[Any]:
     value = body.get(key) or []
     if not isinstance(value, list):
@@ -343,12 +349,20 @@ def _out_options(wdir: str, item: Any) -> OutOptions:
         options = options if isinstance(options, dict) else {}
         remote = options.get("remote")
         return OutOptions(
-            pattern=PathPattern.of(_under(wdir, str(path))),
+            pattern=PathPattern.of(_out_path(wdir, str(path))),
             remote=str(remote) if remote else None,
             is_cached=options.get("cache", True) is not False,
             is_pushed=options.get("push", True) is not False,
         )
-    return OutOptions(pattern=PathPattern.of(_under(wdir, str(item))))
+    return OutOptions(pattern=PathPattern.of(_out_path(wdir, str(item))))
+
+
+def _out_path(wdir: str, path: str) -> str:
+    """The path of an out, which has to lie in the repository."""
+    joined = _under(wdir, path)
+    if joined.startswith(("/", "~")) or "://" in joined or ".." in joined.split("/"):
+        raise ConfigError(f"'{PIPELINE_FILE}': out {path[:80]!r} leads outside of the repository")
+    return joined
 
 
 def _under(wdir: str, path: str) -> str:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import NewType
+from typing import Any, NewType
 
 from dvc_branchflow.errors import ConfigError, UsageError
 
@@ -21,6 +21,8 @@ PARTITIONS_FILE = "partitions.yaml"
 LOCK_FILE = "dvc.lock"
 PIPELINE_FILE = "dvc.yaml"
 CONFIG_FILE = "branchflow.yaml"
+CARD_FILE = "MODEL_CARD.md"
+PLAN_FILE = "experiment.yaml"
 POINTER_SUFFIX = ".dvc"
 
 _SHA = re.compile(r"[0-9a-f]{40}")
@@ -128,14 +130,69 @@ class Pins:
 
 
 @dataclass(frozen=True, slots=True)
+class LockedStage:
+    """What `dvc.lock` says of one run of a stage."""
+
+    name: str
+    deps: Mapping[str, Oid | None]
+    params: Mapping[str, Mapping[str, Any]]
+    outs: Mapping[str, Out]
+
+
+class Severity(StrEnum):
+    """How much a broken rule weighs: `error` refuses, `warn` is only said, `off` is not judged."""
+
+    ERROR = "error"
+    WARN = "warn"
+    OFF = "off"
+
+
+@dataclass(frozen=True, slots=True)
 class Violation:
-    """A broken rule, as data."""
+    """A broken rule, as data.
+
+    Attributes:
+        code: the rule, as `check --explain` knows it.
+        ref: what was to move: a branch's short name, or a full ref for anything else.
+        commit: the commit that breaks the rule; None where it is the move of the ref itself.
+        path: the file or out in question; empty where it is no single one.
+        found: what was found there, to be read after the path.
+        repair: what to do about it.
+        author: of the commit, `Name <email>`.
+        when: the commit's time in UTC, ISO 8601.
+    """
 
     code: str
-    branch: Branch
-    path: str
+    ref: str
     found: str
     repair: str
+    path: str = ""
+    commit: Sha | None = None
+    severity: Severity = Severity.ERROR
+    author: str = ""
+    when: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the judge found.
+
+    Attributes:
+        refs: the refs that were judged, branches by their short names.
+        commits: how many commits were.
+        violations: grouped by ref, oldest commit first.
+        notes: what a reader should know besides, such as that the repository has no flow.
+    """
+
+    refs: tuple[str, ...]
+    commits: int
+    violations: tuple[Violation, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether any violation is an error."""
+        return any(found.severity is Severity.ERROR for found in self.violations)
 
 
 @dataclass(frozen=True, slots=True)

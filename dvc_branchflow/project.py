@@ -13,6 +13,7 @@ from dvc_branchflow.config import FlowConfig, parse_config
 from dvc_branchflow.errors import ConfigError, FlowError, StorageError
 from dvc_branchflow.flow import BranchSpec, describe, describe_all
 from dvc_branchflow.git import Git, Ref
+from dvc_branchflow.gitobjects import EXECUTABLE_MODE, FILE_MODE
 from dvc_branchflow.model import CONFIG_FILE, Branch, Sha
 from dvc_branchflow.objects import Cache, DvcConfig, Store, open_store, parse_dvc_config
 from dvc_branchflow.plain import load_mapping
@@ -92,13 +93,22 @@ class Project:
 
         Raises: ConfigError: no branch that could be it holds a `branchflow.yaml`.
         """
+        found = self.find_config()
+        if found is None:
+            raise ConfigError(
+                f"no '{CONFIG_FILE}' on the main branch: this repository has no flow yet",
+                hint="git branchflow init",
+            )
+        return found
+
+    def find_config(self) -> FlowConfig | None:
+        """Return the flow, or None where no branch that could be the tracking one holds it.
+
+        Raises: ConfigError: it is there, and can't be read.
+        """
         for tip in self._tracking_candidates():
-            found = self.git.files(tip.sha).get(CONFIG_FILE)
-            if found is None:
-                continue
-            content = self.git.read_blobs([found.sha])[found.sha]
-            config = parse_config(load_mapping(content, CONFIG_FILE))
-            if config.tracking != tip.branch and config.tracking in self.tips:
+            config = self.config_at(tip.sha)
+            if config is None or (config.tracking != tip.branch and config.tracking in self.tips):
                 continue
             if config.tracking != tip.branch:
                 raise ConfigError(
@@ -106,10 +116,20 @@ class Project:
                     hint=f"set 'tracking: {tip.branch}' there",
                 )
             return config
-        raise ConfigError(
-            f"no '{CONFIG_FILE}' on the main branch: this repository has no flow yet",
-            hint="git branchflow init",
-        )
+        return None
+
+    def config_at(self, commit: Sha) -> FlowConfig | None:
+        """Return the flow that a commit describes, None where it holds no `branchflow.yaml`.
+
+        Raises: ConfigError: it is there, and can't be read.
+        """
+        content = self._file_at(commit, CONFIG_FILE)
+        return None if content is None else parse_config(load_mapping(content, CONFIG_FILE))
+
+    def judge_by(self, commit: Sha, config: FlowConfig) -> None:
+        """Take config and DVC's settings from a commit: the first that ever brings a flow."""
+        self.__dict__["config"] = config
+        self.__dict__["dvc_config"] = self._dvc_config_at(commit)
 
     @property
     def tracking(self) -> Tip:
@@ -119,15 +139,7 @@ class Project:
     @cached_property
     def dvc_config(self) -> DvcConfig:
         """DVC's settings: those committed on the tracking branch, and this machine's own."""
-        tip = self.tracking
-        entry = self.git.files(tip.sha).get(_DVC_CONFIG)
-        committed = _decoded(self.git.read_blobs([entry.sha])[entry.sha]) if entry else ""
-        home = self.main_checkout
-        folder = (home or self.git.git_dir) / ".dvc"
-        layers = [(_text(path), path.parent) for path in _machine_configs()]
-        layers.append((committed, folder))
-        layers.append((_text(folder / "config.local"), folder))
-        return parse_dvc_config(layers)
+        return self._dvc_config_at(self.tracking.sha)
 
     def store(self, name: str | None) -> Store:
         """Return the DVC remote of that name (None: the default one).
@@ -200,6 +212,21 @@ class Project:
             raise FlowError(f"{what} needs the history, and this clone is shallow",
                             hint="git fetch --unshallow")  # fmt: skip
 
+    def _dvc_config_at(self, commit: Sha) -> DvcConfig:
+        committed = _decoded(self._file_at(commit, _DVC_CONFIG) or b"")
+        home = self.main_checkout
+        folder = (home or self.git.git_dir) / ".dvc"
+        layers = [(_text(path), path.parent) for path in _machine_configs()]
+        layers.append((committed, folder))
+        layers.append((_text(folder / "config.local"), folder))
+        return parse_dvc_config(layers)
+
+    def _file_at(self, commit: Sha, path: str) -> bytes | None:
+        entry = self.git.entry(self.git.commits([commit])[commit].tree, path)
+        if entry is None or entry.mode not in {FILE_MODE, EXECUTABLE_MODE}:
+            return None
+        return self.git.read_blobs([entry.sha])[entry.sha]
+
     def _tip(self, name: Branch, local: Sha | None, published: Sha | None) -> Tip:
         if local is None or published is None or local == published:
             sha = published or local
@@ -219,7 +246,9 @@ class Project:
             ref = head.stdout.decode().strip()
             names.insert(0, Branch(ref.removeprefix(f"refs/remotes/{remote}/")))
         own = self.git.run("symbolic-ref", "--quiet", "HEAD", check=False).stdout.decode().strip()
-        names.append(Branch(own.removeprefix("refs/heads/")))
+        # On a server HEAD decides, or a branch called `main` could be pushed beside another one.
+        at = 0 if self.git.toplevel is None else len(names)
+        names.insert(at, Branch(own.removeprefix("refs/heads/")))
         names += self.tips  # the last resort: one of another name that names itself
         return [self.tips[name] for name in dict.fromkeys(names) if name in self.tips]
 

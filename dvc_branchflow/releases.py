@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from dvc_branchflow.errors import FlowError
 from dvc_branchflow.flow import BranchSpec, describe
-from dvc_branchflow.git import Change, Entry, NewCommit
+from dvc_branchflow.git import Change, NewCommit
+from dvc_branchflow.gitobjects import Entry
 from dvc_branchflow.model import Branch, Role, Sha
 from dvc_branchflow.project import Project
 from dvc_branchflow.versions import Bump

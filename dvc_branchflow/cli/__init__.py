@@ -1,7 +1,1 @@
-"""The command `git branchflow`: parses, calls one verb, hands the value to one renderer."""
-
-from __future__ import annotations
-
-from dvc_branchflow.cli.run import entry, main
-
-__all__ = ["entry", "main"]
+"""The commands `git branchflow` and, for Git's hooks, `git-branchflow-hook`."""

@@ -9,8 +9,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dvc_branchflow import compare, ingest, init, pins, releases, runs, status, switch
+from dvc_branchflow import (
+    check,
+    compare,
+    hooks,
+    ingest,
+    init,
+    pins,
+    releases,
+    runs,
+    status,
+    switch,
+)
 from dvc_branchflow.cli import render
+from dvc_branchflow.cli.sarif import sarif
+from dvc_branchflow.cli.verdict import verdict
 from dvc_branchflow.demo import demo
 from dvc_branchflow.errors import FlowError, UsageError
 from dvc_branchflow.project import Project
@@ -239,6 +252,59 @@ def _add_switch(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("rev", help="a branch, or a release's tag or any commit (detached)")
 
 
+def _check(args: Arguments, _: Report) -> Result:
+    if args.explain:
+        rule = check.explain(args.explain)
+        return Result(rule, render.rule(rule))
+    project = _open(args)
+    if args.why_not:
+        answer = check.why_not(project, args.why_not, args.branch)
+        return Result(answer, render.placement(answer), 0 if answer.may else 1)
+    request = check.CheckRequest(args.rev, args.branch, every=args.all, staged=args.staged)
+    found = check.check(project, request)
+    return Result(found, sarif(found) if args.sarif else verdict(found), int(found.is_refused))
+
+
+def _add_check(parser: argparse.ArgumentParser) -> None:
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument(
+        "rev",
+        nargs="?",
+        metavar="REV|A..B",
+        help="a branch, tag or commit, or the commits of B that A lacks (default: what the "
+        "current branch has and the git remote has not)",
+    )
+    what.add_argument("--all", action="store_true", help="the whole history of all refs")
+    what.add_argument("--staged", action="store_true", help="what `git commit` would make now")
+    what.add_argument("--explain", metavar="CODE", help="say what a rule is, and why")
+    what.add_argument("--why-not", metavar="PATH", help="say whether a file may go on the branch")
+    parser.add_argument("--branch", metavar="NAME", help="the branch whose rules count")
+    parser.add_argument("--sarif", action="store_true", help="print SARIF, for forges")
+
+
+def _hooks(args: Arguments, _: Report) -> Result:
+    if args.action == "ci":
+        text = hooks.ci_file(args.forge)
+        return Result(text, text.rstrip("\n"))
+    project = _open(args)
+    if args.action == "install":
+        steps = hooks.install(project, server=args.server, dry_run=args.dry_run)
+    else:
+        steps = hooks.uninstall(project, dry_run=args.dry_run)
+    is_partly = any(step.action == "left" for step in steps)
+    return Result(steps, render.hook_steps(steps, applied=not args.dry_run), int(is_partly))
+
+
+def _add_hooks(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "action",
+        choices=("install", "uninstall", "ci"),
+        help="put the judge into the repository's hooks, take it out, or print a CI file",
+    )
+    parser.add_argument("forge", nargs="?", choices=hooks.FORGES, help="with ci: for which forge")
+    parser.add_argument("--server", action="store_true", help="guard a bare repository's pushes")
+
+
 def _demo(args: Arguments, report: Report) -> Result:
     if args.dry_run:
         return Result({"path": args.path}, f"would run the whole flow in {args.path}")
@@ -256,7 +322,7 @@ def _nothing(_: argparse.ArgumentParser) -> None:
 
 def check_text(args: Mapping[str, Any]) -> None:
     """Refuse arguments that git would take for options of its own."""
-    for name in ("branch", "rev", "model"):
+    for name in ("branch", "rev", "model", "explain", "why_not"):
         value = args.get(name)
         if isinstance(value, str) and (value.startswith("-") or "\0" in value or "\n" in value):
             raise UsageError(f"{value!r} is no name of a branch or tag")
@@ -358,6 +424,26 @@ COMMANDS: tuple[Command, ...] = (
         _add_compare,
         _compare,
         changes=False,
+    ),
+    Command(
+        "check",
+        "judge commits by the roles' rules",
+        "Prints violations grouped by branch, each with its code, what was found and how to "
+        "repair it. Runs nothing of what it judges, and changes nothing.",
+        "git branchflow check origin/raw..raw",
+        _add_check,
+        _check,
+        changes=False,
+    ),
+    Command(
+        "hooks",
+        "have git ask the judge: hooks and CI",
+        "Installs client hooks (pre-commit, commit-msg, pre-merge-commit, pre-push), or with "
+        "--server a bare repository's pre-receive. They stand beside other hooks and replace "
+        "none. `ci` prints a ready file for a forge.",
+        "git branchflow hooks install",
+        _add_hooks,
+        _hooks,
     ),
     Command(
         "switch",

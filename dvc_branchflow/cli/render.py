@@ -7,10 +7,13 @@ from pathlib import Path
 
 from dvc_branchflow.cli.text import colour, count, local_time, number, short, size, table
 from dvc_branchflow.compare import Comparison
+from dvc_branchflow.hooks import HookStep
 from dvc_branchflow.ingest import IngestOutcome
 from dvc_branchflow.init import InitPlan
 from dvc_branchflow.model import Role
 from dvc_branchflow.pins import PinOutcome
+from dvc_branchflow.policy.catalog import Rule
+from dvc_branchflow.policy.places import Placement
 from dvc_branchflow.releases import PromoteOutcome
 from dvc_branchflow.runs import SyncStep
 from dvc_branchflow.status import BranchStatus, FlowStatus
@@ -197,6 +200,38 @@ def flow(found: FlowStatus) -> str:
         commands = ["git branchflow sync", *(c for c in commands if c not in behind)]
     lines.append(f"next: {commands[0]}" if commands else "all is up to date")
     return "\n".join(lines)
+
+
+def rule(found: Rule) -> str:
+    """A rule, why it is there, and the way out."""
+    notes = "; it can't be turned down" if found.is_fixed else ""
+    return "\n".join(
+        [
+            f"{found.code}: {found.says}",
+            f"  why: {found.why}",
+            f"  repair: {found.repair}",
+            f"  binds: {', '.join(found.roles)} branches{notes}",
+        ]
+    )
+
+
+def placement(answer: Placement) -> str:
+    """What a branch is for, and whether a file may go there."""
+    verb = "may go" if answer.may else f"may not go ({answer.code})"
+    lines = [
+        f"{answer.branch} is a {answer.role} branch: {answer.purpose}",
+        f"  {answer.path} {verb} there: {answer.reason}",
+    ]
+    return "\n".join([*lines, *([f"  instead: {answer.instead}"] if answer.instead else [])])
+
+
+def hook_steps(steps: Sequence[HookStep], *, applied: bool) -> str:
+    """What became of each hook."""
+    if not steps:
+        return "no hook of ours is installed"
+    would = "" if applied else "would be "
+    rows = [(step.name, would + step.action, step.reason or str(step.path)) for step in steps]
+    return table(rows)
 
 
 def _branch_row(row: BranchStatus) -> tuple[str, ...]:

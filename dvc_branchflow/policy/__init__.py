@@ -1,7 +1,1 @@
-"""The roles' rules: pure functions over outs and paths that return violations as data."""
-
-from __future__ import annotations
-
-from dvc_branchflow.policy.results import judge_result
-
-__all__ = ["judge_result"]
+"""The roles' rules: pure functions over what commits hold, which return violations as data."""

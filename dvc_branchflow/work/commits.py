@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from dvc_branchflow.errors import ConfigError
-from dvc_branchflow.git import Entry, Git
+from dvc_branchflow.git import Git
+from dvc_branchflow.gitobjects import EXECUTABLE_MODE, FILE_MODE, Entry
 from dvc_branchflow.metafiles import (
-    LockedStage,
     Pipeline,
     is_pointer,
     parse_lock,
@@ -20,6 +21,7 @@ from dvc_branchflow.model import (
     LOCK_FILE,
     PINS_FILE,
     PIPELINE_FILE,
+    LockedStage,
     Out,
     Pins,
     Sha,
@@ -50,6 +52,46 @@ class CommitData:
         return {p: out for p, out in self.outs.items() if p == data or p.startswith(f"{data}/")}
 
 
+@dataclass(frozen=True, slots=True)
+class Metadata:
+    """What the metadata files of a tree say, those apart that can't be read.
+
+    Attributes:
+        pointers: path of each `.dvc` file → its outs.
+        locks: folder of each `dvc.lock` → what it says was run.
+        pipelines: folder of each `dvc.yaml` → what it declares.
+        problems: path of a file that can't be read → why.
+    """
+
+    pointers: Mapping[str, tuple[Out, ...]]
+    locks: Mapping[str, tuple[LockedStage, ...]]
+    pipelines: Mapping[str, Pipeline]
+    pins: Pins
+    problems: Mapping[str, ConfigError]
+
+    @property
+    def pointed(self) -> dict[str, Out]:
+        """The outs of `.dvc` files by their paths."""
+        return {out.path: out for group in self.pointers.values() for out in group}
+
+    def outs(self, is_in_git: Callable[[str], bool]) -> dict[str, Out]:
+        """Return every path that DVC tracks and pushes, and its out.
+
+        Args:
+            is_in_git: asked of locked outs that no pipeline declares.
+        """
+        found = self.pointed
+        for folder, stages in self.locks.items():
+            pipeline = self.pipelines.get(folder, Pipeline())
+            for out in (out for stage in stages for out in stage.outs.values()):
+                options = pipeline.options_for(out.path)
+                if options is None and is_in_git(out.path):
+                    continue
+                if options is None or (options.is_cached and options.is_pushed):
+                    found[out.path] = replace(out, remote=options.remote if options else None)
+        return found
+
+
 def read_commit(git: Git, sha: Sha) -> CommitData:
     """Return what a commit says about data."""
     return read_commits(git, [sha])[sha]
@@ -62,93 +104,87 @@ def read_commits(git: Git, shas: Sequence[Sha]) -> dict[Sha, CommitData]:
     """
     shas = list(dict.fromkeys(shas))
     trees = git.files_of(shas)
-    wanted = {e.sha for files in trees.values() for path, e in files.items() if _is_metadata(path)}
-    reader = _Reader(git.read_blobs(wanted))
-    found: dict[Sha, CommitData] = {}
-    for sha in shas:
-        try:
-            found[sha] = reader.commit(sha, trees[sha])
-        except ConfigError as error:
-            raise ConfigError(f"{error.message} (in commit {sha[:10]})", hint=error.hint) from error
-    return found
+    wanted = {e.sha for files in trees.values() for path, e in files.items() if is_metadata(path)}
+    parser = MetadataParser(git.read_blobs(wanted))
+    return {sha: _commit_data(sha, trees[sha], parser) for sha in shas}
 
 
-def _paths_in_git(files: Iterable[str]) -> set[str]:
-    """Every path that Git itself holds, files and the folders above them."""
-    held = set(files)
-    for path in list(held):
-        above = path.rpartition("/")[0]
-        while above and above not in held:
-            held.add(above)
-            above = above.rpartition("/")[0]
-    return held
-
-
-def _is_metadata(path: str) -> bool:
+def is_metadata(path: str) -> bool:
+    """Whether a path of a tree is a file of DVC's or ours that says something about data."""
     name = path.rpartition("/")[2]
     return name in {LOCK_FILE, PIPELINE_FILE} or path == PINS_FILE or is_pointer(path)
 
 
-class _Reader:
+class MetadataParser:
     """Parses metadata, each blob at each path once."""
 
     def __init__(self, blobs: Mapping[Sha, bytes]) -> None:
-        self._blobs = blobs
-        self._pointers: dict[tuple[Sha, str], tuple[Out, ...]] = {}
-        self._locks: dict[tuple[Sha, str], tuple[LockedStage, ...]] = {}
-        self._pipelines: dict[tuple[Sha, str], Pipeline] = {}
+        self._blobs = dict(blobs)
+        self._parsed: dict[tuple[Sha, str], Any] = {}
 
-    def commit(self, sha: Sha, files: Mapping[str, Entry]) -> CommitData:
-        parsed = {p: self._pointer(files[p].sha, p) for p in filter(is_pointer, files)}
-        outs = {out.path: out for group in parsed.values() for out in group}
-        for path in files:
-            if path.rpartition("/")[2] == LOCK_FILE:
-                outs |= self._locked_outs(path.rpartition("/")[0], files)
-        pins = files.get(PINS_FILE)
-        return CommitData(
-            sha=sha,
-            files=files,
-            pointers={path: group[0] for path, group in parsed.items() if len(group) == 1},
-            stages=self._lock(files, ""),
-            pipeline=self._pipeline(files, ""),
-            pins=parse_pins(self._blobs[pins.sha]) if pins else Pins(),
-            outs=outs,
-        )
+    def add(self, blobs: Mapping[Sha, bytes]) -> None:
+        """Take in more blobs."""
+        self._blobs |= blobs
 
-    def _pointer(self, sha: Sha, path: str) -> tuple[Out, ...]:
-        if (sha, path) not in self._pointers:
-            self._pointers[sha, path] = parse_pointer(self._blobs[sha], path)
-        return self._pointers[sha, path]
+    def read(self, entries: Mapping[str, Entry]) -> Metadata:
+        """Return what a tree's metadata files say. Never raises: see `problems`."""
+        pointers: dict[str, tuple[Out, ...]] = {}
+        locks: dict[str, tuple[LockedStage, ...]] = {}
+        pipelines: dict[str, Pipeline] = {}
+        pins = Pins()
+        problems: dict[str, ConfigError] = {}
+        for path, entry in entries.items():
+            parsed = self._file(entry, path)
+            folder, _, name = path.rpartition("/")
+            if isinstance(parsed, ConfigError):
+                problems[path] = parsed
+            elif name == LOCK_FILE:
+                locks[folder] = parsed
+            elif name == PIPELINE_FILE:
+                pipelines[folder] = parsed
+            elif path == PINS_FILE:
+                pins = parsed
+            else:
+                pointers[path] = parsed
+        return Metadata(pointers, locks, pipelines, pins, problems)
 
-    def _lock(self, files: Mapping[str, Entry], folder: str) -> tuple[LockedStage, ...]:
-        entry = files.get(_at(folder, LOCK_FILE))
-        if entry is None:
-            return ()
-        if (entry.sha, folder) not in self._locks:
-            self._locks[entry.sha, folder] = parse_lock(self._blobs[entry.sha], folder)
-        return self._locks[entry.sha, folder]
+    def _file(self, entry: Entry, path: str) -> Any:
+        key = (entry.sha, path)
+        if entry.mode not in {FILE_MODE, EXECUTABLE_MODE}:
+            return ConfigError(f"'{path}' is no plain file")
+        if key not in self._parsed:
+            try:
+                self._parsed[key] = self._parse(entry.sha, path)
+            except ConfigError as error:
+                self._parsed[key] = error
+        return self._parsed[key]
 
-    def _pipeline(self, files: Mapping[str, Entry], folder: str) -> Pipeline:
-        entry = files.get(_at(folder, PIPELINE_FILE))
-        if entry is None:
-            return Pipeline()
-        if (entry.sha, folder) not in self._pipelines:
-            self._pipelines[entry.sha, folder] = parse_pipeline(self._blobs[entry.sha], folder)
-        return self._pipelines[entry.sha, folder]
-
-    def _locked_outs(self, folder: str, files: Mapping[str, Entry]) -> dict[str, Out]:
-        pipeline = self._pipeline(files, folder)
-        in_git = _paths_in_git(files)
-        found: dict[str, Out] = {}
-        for stage in self._lock(files, folder):
-            for path, out in stage.outs.items():
-                options = pipeline.options_for(path)
-                kept_here = options is not None and not (options.is_cached and options.is_pushed)
-                if kept_here or path in in_git:
-                    continue
-                found[path] = replace(out, remote=options.remote if options else None)
-        return found
+    def _parse(self, sha: Sha, path: str) -> Any:
+        if sha not in self._blobs:
+            raise ConfigError(f"'{path}' is too large to be read")
+        data = self._blobs[sha]
+        folder, _, name = path.rpartition("/")
+        if name == LOCK_FILE:
+            return parse_lock(data, folder)
+        if name == PIPELINE_FILE:
+            return parse_pipeline(data, folder)
+        return parse_pins(data) if path == PINS_FILE else parse_pointer(data, path)
 
 
-def _at(folder: str, name: str) -> str:
-    return f"{folder}/{name}" if folder else name
+def _commit_data(sha: Sha, files: Mapping[str, Entry], parser: MetadataParser) -> CommitData:
+    read = parser.read({path: entry for path, entry in files.items() if is_metadata(path)})
+    for error in read.problems.values():
+        raise ConfigError(f"{error.message} (in commit {sha[:10]})", hint=error.hint)
+    return CommitData(
+        sha=sha,
+        files=files,
+        pointers={path: group[0] for path, group in read.pointers.items() if len(group) == 1},
+        stages=read.locks.get("", ()),
+        pipeline=read.pipelines.get("", Pipeline()),
+        pins=read.pins,
+        outs=read.outs(lambda path: _is_in_git(files, path)),
+    )
+
+
+def _is_in_git(files: Mapping[str, Entry], path: str) -> bool:
+    return path in files or any(name.startswith(f"{path}/") for name in files)

@@ -12,10 +12,11 @@ from typing import Any
 
 from dvc_branchflow.dvcio import dvc, dvc_text
 from dvc_branchflow.errors import RunError
-from dvc_branchflow.git import EXECUTABLE_MODE, FILE_MODE, LINK_MODE, Change
+from dvc_branchflow.git import Change
+from dvc_branchflow.gitobjects import EXECUTABLE_MODE, FILE_MODE, LINK_MODE
 from dvc_branchflow.manifest import Entry, entries, manifest_oid, render
-from dvc_branchflow.metafiles import LockedStage, parse_lock, pointer_path
-from dvc_branchflow.model import LOCK_FILE, PIPELINE_FILE, Oid, Out
+from dvc_branchflow.metafiles import parse_lock, pointer_path
+from dvc_branchflow.model import LOCK_FILE, PIPELINE_FILE, LockedStage, Oid, Out
 from dvc_branchflow.plain import load_mapping
 from dvc_branchflow.project import Project
 from dvc_branchflow.work.commits import CommitData

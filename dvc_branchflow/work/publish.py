@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +10,8 @@ from dvc_branchflow.errors import FlowError, LostRaceError
 from dvc_branchflow.model import Branch, Out, RefUpdate, Sha
 from dvc_branchflow.project import Project, Tip
 from dvc_branchflow.work.commits import CommitData, read_commits
-from dvc_branchflow.work.transfer import Report, ensure_stored, needs_of
+from dvc_branchflow.work.judging import Case, RefMove, require_lawful, shared_refs
+from dvc_branchflow.work.transfer import Need, Report, ensure_stored, needs_of
 
 _HEADS = "refs/heads/"
 
@@ -65,10 +66,13 @@ def publish(
 
     Args:
         complete: commits of which every object is proven, not only what is new.
-    Raises: LostRaceError: a ref moved meanwhile. StorageError: an object can't be proven.
+    Raises: LostRaceError: a ref moved meanwhile. RejectedError: a rule refuses a commit.
+        StorageError: an object can't be proven.
     """
+    _require_lawful(project, moves, tags)
     tips = [move.new for move in moves] + [tag.commit for tag in tags]
-    _store_objects(project, tips, complete, report)
+    for needs in new_needs(project, tips, project.git_remote, complete):
+        ensure_stored(project, needs, report)
     if project.git_remote:
         updates = [
             RefUpdate(_HEADS + m.branch, m.old.published if m.old else None, m.new) for m in moves
@@ -89,13 +93,16 @@ def left_behind(project: Project, branches: Sequence[str]) -> list[str]:
     ]
 
 
-def _store_objects(
-    project: Project,
-    tips: Sequence[Sha],
-    complete: Sequence[Sha],
-    report: Report,
-) -> None:
-    remote = project.git_remote
+def new_needs(
+    project: Project, tips: Sequence[Sha], remote: str | None, complete: Sequence[Sha] = ()
+) -> Iterator[list[Need]]:
+    """Yield the objects that have to be stored before refs may move, oldest commit first.
+
+    Args:
+        tips: the commits that refs are to move to.
+        remote: the git remote that has what is proven; None: this repository.
+        complete: commits of which every object is named, not only what is new.
+    """
     proven = [f"--remotes={remote}"] if remote else ["--branches", "--tags"]
     new = project.git.rev_list("--topo-order", *tips, "--not", *proven) if tips else []
     parents = {sha: commit.parents for sha, commit in project.git.commits(new).items()}
@@ -103,9 +110,23 @@ def _store_objects(
     data = read_commits(project.git, [*new, *sorted(around), *complete])
     for sha in reversed(new):
         known = _known(data[sha], [data[parent] for parent in parents[sha]])
-        ensure_stored(project, needs_of(project, data[sha].outs.values(), known), report)
+        yield needs_of(project, data[sha].outs.values(), known)
     for sha in complete:
-        ensure_stored(project, needs_of(project, data[sha].outs.values()), report)
+        yield needs_of(project, data[sha].outs.values())
+
+
+def _require_lawful(project: Project, moves: Sequence[Move], tags: Sequence[NewTag]) -> None:
+    remote = project.git_remote
+    changes = [
+        RefMove(
+            _HEADS + m.branch,
+            (m.old.published if remote else m.old.local) if m.old else None,
+            m.new,
+        )
+        for m in moves
+    ]
+    changes += [RefMove(tag.ref, None, tag.sha) for tag in tags]
+    require_lawful(project, Case(tuple(changes), shared_refs(project, remote)))
 
 
 def _known(commit: CommitData, parents: Sequence[CommitData]) -> dict[str, Out]:

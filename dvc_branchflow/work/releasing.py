@@ -18,11 +18,10 @@ from dvc_branchflow.dvcio import dvc_text
 from dvc_branchflow.environ import clean_environment
 from dvc_branchflow.errors import DvcError, FlowError, RunError
 from dvc_branchflow.flow import BranchSpec
-from dvc_branchflow.git import Change, Entry, NewCommit
+from dvc_branchflow.git import Change, NewCommit
+from dvc_branchflow.gitobjects import Entry
 from dvc_branchflow.model import (
-    LOCK_FILE,
-    PARTITIONS_FILE,
-    PINS_FILE,
+    CARD_FILE,
     Branch,
     Role,
     Sha,
@@ -30,6 +29,7 @@ from dvc_branchflow.model import (
 )
 from dvc_branchflow.project import Project, Tip
 from dvc_branchflow.versions import FIRST, Bump, latest_version, release_tag
+from dvc_branchflow.work.code import CodeBoundary
 from dvc_branchflow.work.commits import CommitData, read_commit
 from dvc_branchflow.work.pinning import PinPlan, pinned_outs, plan_pins
 from dvc_branchflow.work.pipeline import is_current
@@ -39,7 +39,6 @@ from dvc_branchflow.work.running import Candidate, execute, until_won
 from dvc_branchflow.work.transfer import Report
 from dvc_branchflow.work.worktrees import branch_lock, log_path, park_worktree
 
-CARD_FILE = "MODEL_CARD.md"
 _OUTPUT_LINES = 3
 
 
@@ -143,12 +142,9 @@ def current_pins(project: Project, spec: BranchSpec) -> dict[Branch, Sha]:
 
 def code_files(project: Project, spec: BranchSpec, data: CommitData) -> dict[str, Entry]:
     """Return what of a commit is code: all that is no pin, lock, result of a run, or card."""
-    made = {path for stage in data.stages for path in stage.outs}
-    below = tuple(f"{path}/" for path in made)
-    pinned = pinned_outs(project, spec, data)
-    pointers = {path for path, out in data.pointers.items() if out.path in pinned}
-    apart = {PINS_FILE, PARTITIONS_FILE, LOCK_FILE, CARD_FILE} | made | pointers
-    return {p: e for p, e in data.files.items() if p not in apart and not p.startswith(below)}
+    owned = [project.spec(name).data for name in spec.upstreams]
+    boundary = CodeBoundary({"": data.pipeline}, data.stages, [path for path in owned if path])
+    return {path: entry for path, entry in data.files.items() if boundary.is_code(path)}
 
 
 def run_checks(

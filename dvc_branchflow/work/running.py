@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from dvc_branchflow.errors import LostRaceError, RejectedError
+from dvc_branchflow.errors import LostRaceError
 from dvc_branchflow.flow import BranchSpec
 from dvc_branchflow.git import NewCommit
 from dvc_branchflow.model import Branch, Sha
-from dvc_branchflow.policy import judge_result
 from dvc_branchflow.project import Project, Tip
 from dvc_branchflow.work.commits import CommitData, read_commit
 from dvc_branchflow.work.pinning import PinPlan, pinned_outs, plan_pins
@@ -160,29 +159,7 @@ def execute(
     sha = project.git.write_commits([commit])[0] if changes else tip.sha
     park_worktree(project, spec.branch, sha)
     made = read_commit(project.git, sha)
-    _judge(project, spec, pins, made, result)
     return Candidate(commit, sha, made, result, worktree, time.monotonic() - started)
-
-
-def _judge(
-    project: Project, spec: BranchSpec, pins: PinPlan, made: CommitData, result: RunResult
-) -> None:
-    owned = [project.spec(name).data for name in spec.upstreams]
-    found = judge_result(
-        spec.branch,
-        pinned=pins.outs,
-        outs=made.outs,
-        inputs={path: oid for stage in made.stages for path, oid in stage.deps.items()},
-        upstream_data=[path for path in owned if path],
-        git_sizes={change.path: len(change.content or b"") for change in result.changes},
-    )
-    if found:
-        first = found[0]
-        more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
-        raise RejectedError(
-            f"{first.code}: '{first.path}' on '{spec.branch}' {first.found}{more}",
-            hint=first.repair,
-        )
 
 
 def _message(spec: BranchSpec, pins: PinPlan, stages: tuple[str, ...]) -> str:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
-from dvc_branchflow.errors import StorageError
+from dvc_branchflow.errors import BranchflowError, StorageError
 from dvc_branchflow.manifest import Entry, added, entries
 from dvc_branchflow.model import Oid, Out
 from dvc_branchflow.project import Project
@@ -63,9 +66,23 @@ def ensure_stored(project: Project, needs: Iterable[Need], report: Report) -> in
     """
     count = 0
     for need in needs:
-        count += _ensure(project, need.remote, need.files, need.sizes_bytes, report)
-        count += _ensure(project, need.remote, need.manifests, {}, report)
+        count += _ensure(project, replace(need, manifests={}), report)
+        count += _ensure(project, replace(need, files={}), report)
     return count
+
+
+def lacking(project: Project, need: Need) -> dict[Oid, str]:
+    """Return the objects that are not whole on their DVC remote: oid → the path that asks for it.
+
+    Raises: StorageError: the DVC remote can't be reached, so that nothing is known.
+    """
+    oids = {**need.files, **need.manifests}
+    there = project.store(need.remote).sizes(oids) if oids else {}
+    return {
+        oid: path
+        for oid, path in oids.items()
+        if not _is_whole(project, oid, there.get(oid), need.sizes_bytes.get(oid))
+    }
 
 
 def fetch(project: Project, outs: Iterable[Out], report: Report) -> int:
@@ -101,6 +118,63 @@ def manifest_of(project: Project, out: Out) -> bytes:
     return project.cache.manifest(out.oid)
 
 
+def read_manifests(
+    project: Project, outs: Iterable[Out], *, max_bytes: int, seconds: float
+) -> tuple[dict[Oid, bytes], dict[Oid, str]]:
+    """Return directories' manifests, from the cache or else from their DVC remotes, within bounds.
+
+    Args:
+        max_bytes: of all manifests together.
+        seconds: for all remotes together; one that hangs is left behind.
+    Returns: oid → manifest, and for those that can't be had: oid → why.
+    """
+    wanted = {out.oid: out for out in outs}
+    missing = {oid: out for oid, out in wanted.items() if not project.cache.has(oid)}
+    reasons: dict[Oid, str] = {}
+    deadline = time.monotonic() + seconds
+    for remote in dict.fromkeys(out.remote for out in missing.values()):
+        oids = [oid for oid, out in missing.items() if out.remote == remote]
+        fetch_them = partial(_fetch_manifests, project, remote, oids, max_bytes)
+        reasons |= dict.fromkeys(oids, "") | _within(fetch_them, deadline - time.monotonic(), oids)
+    found: dict[Oid, bytes] = {}
+    for oid in wanted:
+        if not reasons.get(oid):
+            try:
+                found[oid] = project.cache.manifest(oid)
+                max_bytes -= len(found[oid])
+            except (OSError, StorageError) as error:
+                reasons[oid] = str(error)
+        if max_bytes < 0:
+            found.pop(oid, None)
+            reasons[oid] = "the manifests together are too large to be judged"
+    return found, {oid: reason for oid, reason in reasons.items() if reason}
+
+
+def _fetch_manifests(
+    project: Project, remote: RemoteName, oids: list[Oid], max_bytes: int
+) -> dict[Oid, str]:
+    """Bring manifests into the cache; return why those are not there that could not be had."""
+    try:
+        store = project.store(remote)
+        sizes = store.sizes(oids)
+        reasons = {oid: "is not on the DVC remote" for oid in oids if oid not in sizes}
+        if sum(sizes.values()) > max_bytes:
+            return dict.fromkeys(oids, f"{sum(sizes.values()):,} bytes are too much to be judged")
+        store.get({oid: project.cache.path(oid) for oid in sizes})
+    except (BranchflowError, OSError) as error:
+        return dict.fromkeys(oids, str(error))
+    return reasons
+
+
+def _within(work: Callable[[], dict[Oid, str]], seconds: float, oids: list[Oid]) -> dict[Oid, str]:
+    """Do work in a thread that is left behind when it takes too long."""
+    done: list[dict[Oid, str]] = []
+    thread = threading.Thread(target=lambda: done.append(work()), daemon=True)
+    thread.start()
+    thread.join(max(seconds, 0.1))
+    return done[0] if done else dict.fromkeys(oids, "the DVC remote did not answer in time")
+
+
 def _new_entries(project: Project, out: Out, old: Out | None) -> Iterable[Entry]:
     manifest = manifest_of(project, out)
     if old is None or not old.is_dir or old.remote != out.remote:
@@ -108,30 +182,18 @@ def _new_entries(project: Project, out: Out, old: Out | None) -> Iterable[Entry]
     return added(manifest_of(project, old), manifest)
 
 
-def _ensure(
-    project: Project,
-    remote: RemoteName,
-    oids: Mapping[Oid, str],
-    sizes_bytes: Mapping[Oid, int],
-    report: Report,
-) -> int:
-    if not oids:
-        return 0
-    store = project.store(remote)
-    there = store.sizes(oids)
-    lacking = [
-        oid for oid in oids if not _is_whole(project, oid, there.get(oid), sizes_bytes.get(oid))
-    ]
-    for oid in lacking:
+def _ensure(project: Project, need: Need, report: Report) -> int:
+    missing = lacking(project, need)
+    for oid, path in missing.items():
         if not project.cache.has(oid):
             raise StorageError(
-                f"'{oids[oid]}' (object {oid}) is neither in the cache nor whole on the DVC remote",
+                f"'{path}' (object {oid}) is neither in the cache nor whole on the DVC remote",
                 hint="dvc push  # in the clone that made it",
             )
-    if lacking:
-        report(f"objects to store: {len(lacking)}")
-        store.put({oid: project.cache.path(oid) for oid in lacking})
-    return len(lacking)
+    if missing:
+        report(f"objects to store: {len(missing)}")
+        project.store(need.remote).put({oid: project.cache.path(oid) for oid in missing})
+    return len(missing)
 
 
 def _is_whole(project: Project, oid: Oid, stored_bytes: int | None, size_bytes: int | None) -> bool:

@@ -21,7 +21,9 @@ HEAVY = {
 }
 
 
-@pytest.mark.parametrize("module", ["dvc_branchflow.cli", "dvc_branchflow.api"])
+@pytest.mark.parametrize(
+    "module", ["dvc_branchflow.cli.run", "dvc_branchflow.cli.hook", "dvc_branchflow.api"]
+)
 def test_starting_imports_nothing_heavy(module: str) -> None:
     code = f"import sys, {module}; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -30,7 +32,7 @@ def test_starting_imports_nothing_heavy(module: str) -> None:
 
 def test_the_status_command_imports_nothing_heavy(tmp_path) -> None:  # type: ignore[no-untyped-def]
     code = (
-        "import sys; from dvc_branchflow.cli import main; "
+        "import sys; from dvc_branchflow.cli.run import main; "
         f"main(['-C', {str(tmp_path)!r}, 'init', '-q']); main(['-C', {str(tmp_path)!r}, 'status']); "
         "print(*sys.modules)"
     )

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from dvc_branchflow.cli import main
 from dvc_branchflow.cli.commands import COMMANDS
+from dvc_branchflow.cli.run import main
 from tests.support.isolation import isolated_env
 
 

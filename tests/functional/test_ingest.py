@@ -62,7 +62,7 @@ def test_commit_with_a_local_tag_is_pushed_only_with_its_data(team: Team) -> Non
     (mine.cwd / "data" / "raw").mkdir(parents=True)
     (mine.cwd / "data" / "raw" / "lost.dvc").write_text(pointer)
     mine.git("add", "--all")
-    mine.git("commit", "--quiet", "-m", "Not pushed yet")
+    mine.git("commit", "--quiet", "-m", "Not pushed yet", "--trailer", "Source: me")
     mine.git("tag", "keep")
     before = team.refs()
     done = mine.run(
@@ -80,7 +80,7 @@ def test_unpushed_commit_without_its_data_is_not_pushed(team: Team) -> None:
     (mine.cwd / "data" / "raw").mkdir(parents=True)
     (mine.cwd / "data" / "raw" / "lost.dvc").write_text(pointer)
     mine.git("add", "--all")
-    mine.git("commit", "--quiet", "-m", "Not pushed yet")
+    mine.git("commit", "--quiet", "-m", "Not pushed yet", "--trailer", "Source: me")
     before = team.refs()
     done = mine.run(
         "git-branchflow", "ingest", "--source", "s", "--partition", "p", team.file("a"), check=False

@@ -6,9 +6,8 @@ from dvc_branchflow import manifest
 from dvc_branchflow.errors import ConfigError
 from dvc_branchflow.manifest import Entry
 from dvc_branchflow.metafiles import PathPattern
-from dvc_branchflow.model import Branch, Oid, Out, Sample, parse_path
+from dvc_branchflow.model import Oid, Sample, parse_path
 from dvc_branchflow.plain import load_yaml
-from dvc_branchflow.policy import judge_result
 from dvc_branchflow.sampling import sampled
 from dvc_branchflow.versions import Version, latest_version, parse_tag, release_tag
 
@@ -82,37 +81,6 @@ def test_hostile_paths_are_refused(path: str) -> None:
 def test_hostile_yaml_is_refused_with_a_reason(text: bytes, why: str) -> None:
     with pytest.raises(ConfigError, match=why):
         load_yaml(text, "t.yaml")
-
-
-def test_the_judge_names_each_broken_rule() -> None:
-    found = judge_result(
-        Branch("clean"),
-        pinned={"data/raw/1": Out("data/raw/1", DIR), "data/raw/2": Out("data/raw/2", DIR)},
-        outs={"data/raw/1": Out("data/raw/1", A), "data/raw/x": Out("data/raw/x", A)},
-        inputs={"data/raw/1": DIR, "data/raw/2": Oid("d" * 32 + ".dir")},
-        upstream_data=["data/raw"],
-        git_sizes={"big.json": 6 * 1024 * 1024, "small.json": 10},
-    )
-    assert [(v.code, v.path) for v in found] == [
-        ("pins-true", "data/raw/1"),
-        ("pins-true", "data/raw/2"),
-        ("inputs-true", "data/raw/2"),
-        ("outs-at-home", "data/raw/x"),
-        ("big-file-in-git", "big.json"),
-    ]
-
-
-def test_the_judge_is_silent_on_a_good_result() -> None:
-    held = {"data/raw/1": Out("data/raw/1", DIR)}
-    outs = {**held, "data/clean/1": Out("data/clean/1", DIR)}
-    assert not judge_result(
-        Branch("clean"),
-        pinned=held,
-        outs=outs,
-        inputs={"data/raw/1": DIR},
-        upstream_data=["data/raw"],
-        git_sizes={"m.json": 1},
-    )
 
 
 @pytest.mark.parametrize(

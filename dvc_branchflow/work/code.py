@@ -1,0 +1,68 @@
+"""Says what of a tree is code: all but pins, locks, results of runs and the model card."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from dvc_branchflow.metafiles import Pipeline
+from dvc_branchflow.model import (
+    CARD_FILE,
+    LOCK_FILE,
+    PARTITIONS_FILE,
+    PINS_FILE,
+    POINTER_SUFFIX,
+    LockedStage,
+)
+from dvc_branchflow.policy.facts import is_below
+
+_PARAM_SUFFIXES = (".yaml", ".yml", ".json", ".toml")
+_APART = frozenset({PINS_FILE, PARTITIONS_FILE, CARD_FILE})
+
+
+@dataclass(frozen=True)
+class CodeBoundary:
+    """What is not code on a branch.
+
+    A result of a run is what the pipeline declares *and* a lock says was made: neither a pattern
+    in `dvc.yaml` nor a line in `dvc.lock` alone takes a file out of the code.
+
+    Attributes:
+        pipelines: folder → what its `dvc.yaml` declares.
+        stages: what the `dvc.lock` files say was run.
+        upstream_data: the paths that the branch's upstreams publish.
+    """
+
+    pipelines: Mapping[str, Pipeline]
+    stages: Iterable[LockedStage]
+    upstream_data: Iterable[str]
+    _made: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        declared = [one for one in self.pipelines.values() if one.stages]
+        self._made.update(
+            path
+            for stage in self.stages
+            for path in stage.outs
+            if any(pipeline.options_for(path) for pipeline in declared)
+        )
+
+    def is_code(self, path: str) -> bool:
+        """Whether a file is code; params count as code."""
+        name = path.rpartition("/")[2]
+        if path in _APART or name == LOCK_FILE or self._is_pinned(path):
+            return False
+        return path not in self._made and not any(is_below(path, made) for made in self._made)
+
+    def may_differ(self, path: str) -> bool:
+        """Whether a file on stable may differ from the promoted one: no code, or a param file."""
+        is_param = path.endswith(_PARAM_SUFFIXES) and any(
+            path in pipeline.param_files for pipeline in self.pipelines.values()
+        )
+        return is_param or path.rpartition("/")[2] == ".gitignore" or not self.is_code(path)
+
+    def _is_pinned(self, path: str) -> bool:
+        if not path.endswith(POINTER_SUFFIX):
+            return False
+        out_path = path.removesuffix(POINTER_SUFFIX)
+        return any(is_below(out_path, data) for data in self.upstream_data)

@@ -1,0 +1,335 @@
+"""The one judge: reads what a set of ref moves brings, and has the roles' rules decide on it.
+
+`check`, the client's hooks, the server's pre-receive, CI and every verb that moves a ref ask here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from dvc_branchflow.config import FlowConfig
+from dvc_branchflow.errors import ConfigError, FlowError, RejectedError
+from dvc_branchflow.flow import BranchSpec, describe_all
+from dvc_branchflow.git import Ref
+from dvc_branchflow.gitobjects import Tag
+from dvc_branchflow.model import (
+    CONFIG_FILE,
+    Branch,
+    Oid,
+    Out,
+    Role,
+    Severity,
+    Sha,
+    Verdict,
+    Violation,
+)
+from dvc_branchflow.policy.any_branch import judge_paths
+from dvc_branchflow.policy.catalog import RULES
+from dvc_branchflow.policy.facts import CommitFacts, Held, RefFacts, TagFacts
+from dvc_branchflow.policy.judge import judge_commit, needed_manifests, settle
+from dvc_branchflow.policy.moves import judge_number, judge_ref, short_name
+from dvc_branchflow.project import Project
+from dvc_branchflow.versions import parse_tag
+from dvc_branchflow.work.facts import FactsReader
+from dvc_branchflow.work.history import History
+from dvc_branchflow.work.lines import Lines
+from dvc_branchflow.work.transfer import read_manifests
+
+HEADS, TAGS = "refs/heads/", "refs/tags/"
+_MAX_MANIFEST_BYTES = 1024**3
+_MAX_SECONDS = 60.0
+_NO_FLOW = "no branchflow.yaml on the main branch: only sizes, names and paths were judged"
+
+
+@dataclass(frozen=True, slots=True)
+class RefMove:
+    """A ref to be judged: from `old` (None: new) to the object `new` (None: deleted)."""
+
+    ref: str
+    old: Sha | None
+    new: Sha | None
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """What is to be judged.
+
+    Attributes:
+        moves: the refs that are to move.
+        before: full name → ref, as the shared repository has them.
+        is_history: judge all that the refs hold, as it stands, instead of a move.
+        has_message: whether the commits' messages are there to be judged.
+    """
+
+    moves: tuple[RefMove, ...]
+    before: Mapping[str, Ref]
+    is_history: bool = False
+    has_message: bool = True
+
+
+def judge(project: Project, case: Case) -> Verdict:
+    """Judge ref moves by the rules of the flow that stands on the tracking branch now.
+
+    Where there is none yet, the one that the moves bring counts. Nothing is run, and nothing is
+    written but manifests into the cache.
+    """
+    moves = tuple(short_name(move.ref) for move in case.moves)
+    too_many = () if case.is_history else tuple(judge_number(len(case.moves)))
+    if too_many:
+        return Verdict(moves, 0, too_many)
+    return _Judgement(project, case).verdict()
+
+
+def shared_refs(project: Project, remote: str | None) -> dict[str, Ref]:
+    """Return branches and tags as a git remote has them, by what this clone knows of it.
+
+    Args:
+        remote: None: this repository itself is what the team shares.
+    """
+    prefix = f"refs/remotes/{remote}/" if remote else HEADS
+    found = {
+        HEADS + name.removeprefix(prefix): ref
+        for name, ref in project.refs.items()
+        if name.startswith(prefix)
+    }
+    tags = {name: ref for name, ref in project.refs.items() if name.startswith(TAGS)}
+    return found | tags
+
+
+def require_lawful(project: Project, case: Case) -> None:
+    """Raise RejectedError where a rule refuses the moves, with the first violation."""
+    verdict = judge(project, case)
+    errors = [one for one in verdict.violations if one.severity is Severity.ERROR]
+    if errors:
+        first = errors[0]
+        more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+        where = f"'{first.path}' on " if first.path else ""
+        raise RejectedError(
+            f"{first.code}: {where}'{first.ref}' {first.found}{more}", hint=first.repair
+        )
+
+
+class _Judgement:
+    """The state of one judgement: what was read, and what was found so far."""
+
+    def __init__(self, project: Project, case: Case) -> None:
+        self._project = project
+        self._case = case
+        self._git = project.git
+        self._history = History(self._git)
+        self._objects, self._commits = self._peeled()
+        self._config = self._flow()
+        names = [_branch(ref) for ref in (*case.before, *self._commits) if ref.startswith(HEADS)]
+        self._specs = describe_all(self._config, set(names)) if self._config else {}
+        self._owners = {name: spec.data for name, spec in self._specs.items() if spec.data}
+        self._new = self._reachable()
+        self._history.load(self._new)
+        self._lines = Lines(self._git, self._history, self._tips(), self._new)
+        self._own = self._own_commits()
+        self._history.load(sha for shas in self._own.values() for sha in shas)
+        self._tags = {move.ref: self._tag(move) for move in case.moves}
+
+    def verdict(self) -> Verdict:
+        """Have everything judged."""
+        found = [*self._judge_refs(), *self._judge_branches(), *self._judge_config()]
+        judged = {*self._new, *(sha for shas in self._own.values() for sha in shas)}
+        return Verdict(
+            refs=tuple(short_name(move.ref) for move in self._case.moves),
+            commits=len(judged),
+            violations=tuple(self._settled(found)),
+            notes=() if self._config else (_NO_FLOW,),
+        )
+
+    # -- reading -----------------------------------------------------------------------------------
+
+    def _peeled(self) -> tuple[dict[Sha, Tag], dict[str, Sha]]:
+        """The annotated tags that are to be there, and the commit behind each ref."""
+        wanted = {move.ref: move.new for move in self._case.moves if move.new}
+        kinds = self._git.kinds(wanted.values())
+        tags = self._git.tags(sha for sha, kind in kinds.items() if kind == "tag")
+        behind = {ref: tags[sha].target if sha in tags else sha for ref, sha in wanted.items()}
+        kinds = self._git.kinds(behind.values())
+        return tags, {ref: sha for ref, sha in behind.items() if kinds.get(sha) == "commit"}
+
+    def _flow(self) -> FlowConfig | None:
+        """The config that counts: what stands on the tracking branch, before anything moves."""
+        try:
+            config = self._project.find_config()
+        except ConfigError:
+            # Only a push of a config that can be read, and of nothing else, gets out of this.
+            config = self._first_flow() if len(self._case.moves) == 1 else None
+            if config is None:
+                raise
+        return config or self._first_flow()
+
+    def _first_flow(self) -> FlowConfig | None:
+        """The flow that the moves bring to a repository without one."""
+        for ref, sha in self._commits.items():
+            if ref.startswith(HEADS):
+                with suppress(ConfigError):
+                    config = self._project.config_at(sha)
+                    if config is not None and config.tracking == _branch(ref):
+                        self._project.judge_by(sha, config)
+                        return config
+        return None
+
+    def _reachable(self) -> list[Sha]:
+        """The commits that the moves bring, parents first."""
+        before = [] if self._case.is_history else [r.commit for r in self._case.before.values()]
+        known = [sha for sha, kind in self._git.kinds(before).items() if kind == "commit"]
+        return self._git.reachable(self._commits.values(), known) if self._commits else []
+
+    def _tips(self) -> dict[Branch, list[Sha]]:
+        """Where each branch stands, after the moves first, then before them."""
+        gone = {move.ref for move in self._case.moves if move.new is None}
+        tips: dict[Branch, list[Sha]] = {}
+        for ref in (*self._case.before, *self._commits):
+            if ref.startswith(HEADS):
+                before = self._case.before.get(ref)
+                after = None if ref in gone else self._commits.get(ref)
+                shas = [after, before.commit if before else None]
+                tips[_branch(ref)] = list(dict.fromkeys(sha for sha in shas if sha))
+        return tips
+
+    def _own_commits(self) -> dict[Branch, list[Sha]]:
+        """The commits of each branch that has a role and is to move."""
+        own: dict[Branch, list[Sha]] = {}
+        for move in self._case.moves:
+            spec = self._specs.get(_branch(move.ref))
+            if spec is not None and move.ref in self._commits:
+                others = {n for n, s in self._specs.items() if s.role is Role.MAIN} - {spec.branch}
+                others |= {name for name in (*spec.upstreams, spec.code) if name}
+                own[spec.branch] = self._lines.own(spec, move.old, self._commits[move.ref], others)
+        return own
+
+    # -- judging refs ------------------------------------------------------------------------------
+
+    def _judge_refs(self) -> Iterator[Violation]:
+        known: dict[str, set[str]] = {}
+        for ref in (*self._case.before, *self._commits):
+            known.setdefault(ref.lower(), set()).add(ref)
+        for move in self._case.moves:
+            clashes = known.get(move.ref.lower(), set()) - {move.ref}
+            tag = self._tags[move.ref]
+            facts = RefFacts(
+                move.ref, move.old, move.new,
+                is_forward=self._is_forward(move),
+                clash=short_name(min(clashes)) if clashes and move.old is None else "",
+                tag=tag,
+            )  # fmt: skip
+            stable = self._specs[tag.stable[0]] if tag and tag.stable else None
+            owned = (
+                [self._owners[n] for n in stable.upstreams if n in self._owners] if stable else []
+            )
+            yield from judge_ref(facts, self._specs.get(_branch(move.ref)), owned)
+
+    def _is_forward(self, move: RefMove) -> bool:
+        if move.old is None or move.ref not in self._commits or not move.ref.startswith(HEADS):
+            return True
+        return self._lines.is_behind(move.old, self._commits[move.ref])
+
+    def _tag(self, move: RefMove) -> TagFacts | None:
+        """What is to be known of a new tag that names a model's version."""
+        parsed = parse_tag(move.ref.removeprefix(TAGS)) if move.ref.startswith(TAGS) else None
+        if parsed is None or move.new is None or move.old is not None:
+            return None
+        model = parsed[0].rpartition("=")[2]
+        roles = [spec for spec in self._specs.values() if spec.role is Role.STABLE]
+        stable = [spec.branch for spec in roles if spec.model == model]
+        tag = self._objects.get(move.new)
+        commit = self._commits.get(move.ref)
+        self._history.load_held([commit] if commit else [])
+        return TagFacts(
+            name=tag.name if tag else None,
+            is_of_commit=commit is not None and (tag is None or tag.target_kind == "commit"),
+            stable=tuple(stable),
+            is_on_stable=commit is not None and any(self._lines.is_on(n, commit) for n in stable),
+            held=self._history.held(commit) if commit else Held(),
+        )
+
+    # -- judging commits ---------------------------------------------------------------------------
+
+    def _judge_branches(self) -> Iterator[Violation]:
+        reader = FactsReader(
+            self._git, self._history, self._lines, self._specs, self._own,
+            is_history=self._case.is_history,
+        )  # fmt: skip
+        old = {_branch(move.ref): move.old for move in self._case.moves}
+        facts = [
+            (self._specs[name], one) for name in self._own for one in reader.facts(name, old[name])
+        ]
+        manifests, unproven = self._manifests(facts)
+        yield from unproven
+        for spec, one in facts:
+            yield from judge_commit(spec, one, self._owners, manifests)
+        told = {sha for shas in self._own.values() for sha in shas}
+        for sha, name in self._lines.brought_by(self._commits).items():
+            if sha not in told:
+                for found in judge_paths(self._history.introduced(sha)):
+                    yield replace(found, ref=name, commit=sha)
+
+    def _manifests(
+        self, facts: list[tuple[BranchSpec, CommitFacts]]
+    ) -> tuple[dict[Oid, bytes], list[Violation]]:
+        """The manifests that the rules ask for, and what can't be judged without them."""
+        asked: dict[Oid, tuple[Out, str, BranchSpec, Sha]] = {}
+        for spec, one in facts:
+            for code, out in needed_manifests(spec, one, self._owners):
+                asked.setdefault(out.oid, (out, code, spec, one.sha))
+        if not asked:
+            return {}, []
+        outs = [out for out, *_ in asked.values()]
+        found, reasons = read_manifests(
+            self._project, outs, max_bytes=_MAX_MANIFEST_BYTES, seconds=_MAX_SECONDS
+        )
+        return found, [_unproven(*asked[oid], reason) for oid, reason in reasons.items()]
+
+    def _judge_config(self) -> Iterator[Violation]:
+        """Judge whether the next push could be judged by what this one makes of the config."""
+        tracking = self._config.tracking if self._config else None
+        if tracking not in self._own:
+            return
+        sha = self._commits[HEADS + tracking]
+        try:
+            config = self._project.config_at(sha)
+            reason = "" if config else "is gone, or no plain file"
+            if config and config.tracking != tracking:
+                reason = f"names '{config.tracking}' as the tracking branch"
+            elif config:
+                describe_all(config, self._lines.tips)
+        except (ConfigError, FlowError) as error:
+            reason = f"can't be used: {error.message}"
+        if reason:
+            yield Violation("config-valid", tracking, reason, "", path=CONFIG_FILE, commit=sha)
+
+    # -- telling -----------------------------------------------------------------------------------
+
+    def _settled(self, found: list[Violation]) -> Iterator[Violation]:
+        specs: dict[str, BranchSpec] = {str(name): spec for name, spec in self._specs.items()}
+        for ref, tag in self._tags.items():
+            if tag is not None and tag.stable:
+                specs[ref] = self._specs[tag.stable[0]]
+        for one in settle(found, specs):
+            commit = self._history.commits.get(one.commit) if one.commit else None
+            if RULES[one.code].needs_message and not self._case.has_message:
+                continue
+            if commit is not None:
+                at = datetime.fromtimestamp(commit.seconds, UTC)
+                when = at.strftime("%Y-%m-%dT%H:%M:%SZ")
+                yield replace(one, author=commit.author, when=when)
+            else:
+                yield one
+
+
+def _unproven(out: Out, code: str, spec: BranchSpec, sha: Sha, reason: str) -> Violation:
+    return Violation(
+        "unproven", spec.branch, f"can't be judged by {code}: its manifest {out.oid} {reason}",
+        "", path=out.path, commit=sha, severity=spec.rule.severities.get(code, Severity.ERROR),
+    )  # fmt: skip
+
+
+def _branch(ref: str) -> Branch:
+    return Branch(ref.removeprefix(HEADS))
