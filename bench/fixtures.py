@@ -91,7 +91,7 @@ class Lab:
 
     def move(self, branches: Mapping[str, Sha]) -> None:
         """Point branches at commits."""
-        old = self.git.refs()
+        old = self.git.refs().direct
         updates = []
         for branch, sha in branches.items():
             ref = branch if branch.startswith("refs/") else f"refs/heads/{branch}"

@@ -46,7 +46,7 @@ def cases(bench: Bench, size: Mapping[str, int]) -> Case:
         command("dvc", "status"),
         command("git", "status"),
     ]
-    refs = lab.git.refs()
+    refs = lab.git.refs().direct
     total = len(lab.git.rev_list("--branches"))
     return Case({"refs": len(refs), "commits": total}, contenders)
 

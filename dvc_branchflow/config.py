@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -333,6 +332,8 @@ def _known(body: Mapping[Any, Any], keys: Mapping[str, Any], where: str) -> None
 
 
 def _nearest(word: str, words: Mapping[str, Any]) -> str:
+    import difflib
+
     near = difflib.get_close_matches(word, words, n=1, cutoff=0.5)
     return f"; did you mean '{near[0]}'?" if near else ""
 

@@ -13,16 +13,17 @@ import os
 import re
 import shutil
 import stat
-import uuid
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from dvc_branchflow.errors import ConfigError, StorageError
 from dvc_branchflow.model import Oid
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor  # 6 ms, and none of our callers needs it to start
 
 PREFIX = "files/md5"
 _CHUNK = 1024 * 1024
@@ -320,7 +321,7 @@ class BucketStore:
 def _appearing(target: Path) -> Iterator[Path]:
     """Give a temporary file beside `target` that becomes it, read-only, if all goes well."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.parent / f".branchflow-{uuid.uuid4().hex}.tmp"
+    partial = target.parent / f".branchflow-{os.urandom(8).hex()}.tmp"
     try:
         yield partial
         partial.chmod(_READ_ONLY)  # as DVC does; it rehashes what is writable
@@ -334,7 +335,7 @@ def _add_file(work: tuple[Path, Path]) -> tuple[Oid, int]:
     path, root = work
     digest = hashlib.md5(usedforsecurity=False)
     size = 0
-    partial = root / f".branchflow-{uuid.uuid4().hex}.tmp"
+    partial = root / f".branchflow-{os.urandom(8).hex()}.tmp"
     try:
         root.mkdir(parents=True, exist_ok=True)
         with path.open("rb") as source, partial.open("wb") as copy:

@@ -12,7 +12,7 @@ import platformdirs
 from dvc_branchflow.config import FlowConfig, parse_config
 from dvc_branchflow.errors import ConfigError, FlowError, StorageError
 from dvc_branchflow.flow import BranchSpec, describe, describe_all
-from dvc_branchflow.git import Git, Ref
+from dvc_branchflow.git import Git, Ref, Refs
 from dvc_branchflow.gitobjects import EXECUTABLE_MODE, FILE_MODE
 from dvc_branchflow.model import CONFIG_FILE, Branch, Sha
 from dvc_branchflow.objects import Cache, DvcConfig, Store, open_store, parse_dvc_config
@@ -87,22 +87,22 @@ class Project:
 
     # -- what is said --------------------------------------------------------------------------
 
-    @cached_property
+    @property
     def config(self) -> FlowConfig:
         """The flow, read from the tracking branch whatever is checked out.
 
         Raises: ConfigError: no branch that could be it holds a `branchflow.yaml`.
         """
-        found = self.find_config()
-        if found is None:
+        if self.flow is None:
             raise ConfigError(
                 f"no '{CONFIG_FILE}' on the main branch: this repository has no flow yet",
                 hint="git branchflow init",
             )
-        return found
+        return self.flow
 
-    def find_config(self) -> FlowConfig | None:
-        """Return the flow, or None where no branch that could be the tracking one holds it.
+    @cached_property
+    def flow(self) -> FlowConfig | None:
+        """The flow, or None where no branch that could be the tracking one holds it.
 
         Raises: ConfigError: it is there, and can't be read.
         """
@@ -128,7 +128,7 @@ class Project:
 
     def judge_by(self, commit: Sha, config: FlowConfig) -> None:
         """Take config and DVC's settings from a commit: the first that ever brings a flow."""
-        self.__dict__["config"] = config
+        self.__dict__["flow"] = config
         self.__dict__["dvc_config"] = self._dvc_config_at(commit)
 
     @property
@@ -165,6 +165,10 @@ class Project:
     @cached_property
     def refs(self) -> dict[str, Ref]:
         """All branches and tags, as they were when first asked for; see `refresh`."""
+        return self._all_refs.direct
+
+    @cached_property
+    def _all_refs(self) -> Refs:
         return self.git.refs()
 
     @cached_property
@@ -203,7 +207,7 @@ class Project:
         """Forget what was read of refs and config; with `fetch`, ask the git remote first."""
         if fetch and self.git_remote:
             self.git.fetch(self.git_remote)
-        for name in ("refs", "tips", "specs", "config", "dvc_config"):
+        for name in ("_all_refs", "refs", "tips", "specs", "flow", "dvc_config"):
             self.__dict__.pop(name, None)
 
     def require_history(self, what: str) -> None:
@@ -239,16 +243,14 @@ class Project:
         return Tip(name, published, local, published, is_diverged=True)
 
     def _tracking_candidates(self) -> list[Tip]:
-        names = [Branch("main"), Branch("master")]
-        remote = self.git_remote
-        head = self.git.run("symbolic-ref", "--quiet", f"refs/remotes/{remote}/HEAD", check=False)
-        if remote and head.returncode == 0:
-            ref = head.stdout.decode().strip()
-            names.insert(0, Branch(ref.removeprefix(f"refs/remotes/{remote}/")))
-        own = self.git.run("symbolic-ref", "--quiet", "HEAD", check=False).stdout.decode().strip()
-        # On a server HEAD decides, or a branch called `main` could be pushed beside another one.
-        at = 0 if self.git.toplevel is None else len(names)
-        names.insert(at, Branch(own.removeprefix("refs/heads/")))
+        heads = self._all_refs.symbolic
+        prefix = f"refs/remotes/{self.git_remote}/"
+        own = [Branch(ref.removeprefix("refs/heads/")) for ref in (heads.get("HEAD"),) if ref]
+        remote = [Branch(ref.removeprefix(prefix)) for ref in (heads.get(f"{prefix}HEAD"),) if ref]
+        names = [*remote, Branch("main"), Branch("master"), *own]
+        if self.git.toplevel is None:
+            # On a server HEAD decides, or a `main` could be pushed beside the branch that counts.
+            names = [*own, *names]
         names += self.tips  # the last resort: one of another name that names itself
         return [self.tips[name] for name in dict.fromkeys(names) if name in self.tips]
 

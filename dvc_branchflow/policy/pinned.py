@@ -17,7 +17,7 @@ Owners = Mapping[Branch, str]
 
 def needed(spec: BranchSpec, facts: CommitFacts, owners: Owners) -> Iterator[tuple[str, Out]]:
     """Yield the directories whose manifests have to be seen, with the rule that asks."""
-    for upstream in _to_judge(spec, facts, owners):
+    for upstream in to_judge(spec, facts.held, facts.before, owners, follows=facts.follows):
         pinned = facts.pinned.get(upstream)
         if upstream in facts.held.pins.samples and pinned and pinned.published:
             yield from (("pins-true", out) for out in pinned.published.values() if out.is_dir)
@@ -27,7 +27,7 @@ def judge(
     spec: BranchSpec, facts: CommitFacts, owners: Owners, manifests: Mapping[Oid, bytes]
 ) -> Iterator[Violation]:
     """Judge what a commit holds of its upstreams."""
-    for upstream in _to_judge(spec, facts, owners):
+    for upstream in to_judge(spec, facts.held, facts.before, owners, follows=facts.follows):
         yield from _pin(spec, facts, upstream, owners[upstream], manifests)
         if spec.role is Role.DEV and spec.rule.sample is not None:
             yield from _sample(spec, facts, upstream, owners[upstream])
@@ -48,16 +48,18 @@ def judge_inputs(branch: str, held: Held, owned: list[str], before: Held) -> Ite
                 yield Violation("inputs-true", branch, found, "", path=path)
 
 
-def _to_judge(spec: BranchSpec, facts: CommitFacts, owners: Owners) -> Iterator[Branch]:
-    """The upstreams whose pin or outs a commit changes; what stays was judged before."""
-    for upstream in spec.upstreams:
-        if upstream in owners and (not facts.follows or _changes(facts, upstream, owners)):
-            yield upstream
+def to_judge(
+    spec: BranchSpec, now: Held, before: Held, owners: Owners, *, follows: bool
+) -> list[Branch]:
+    """Return the upstreams whose pin or outs a commit changes; what stays was judged before."""
+    return [
+        upstream
+        for upstream in spec.upstreams
+        if upstream in owners and (not follows or _changes(now, before, upstream, owners[upstream]))
+    ]
 
 
-def _changes(facts: CommitFacts, upstream: Branch, owners: Owners) -> bool:
-    data = owners[upstream]
-    now, before = facts.held, facts.before
+def _changes(now: Held, before: Held, upstream: Branch, data: str) -> bool:
     return (
         now.pins.commits.get(upstream) != before.pins.commits.get(upstream)
         or now.pins.samples.get(upstream) != before.pins.samples.get(upstream)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from dvc_branchflow.flow import BranchSpec
 from dvc_branchflow.git import Git
 from dvc_branchflow.gitobjects import EXECUTABLE_MODE, FILE_MODE, TreeChange
 from dvc_branchflow.model import APPEND_ONLY, Branch, Role, Sha
 from dvc_branchflow.policy.facts import CommitFacts, Held, Pinned, Promoted
+from dvc_branchflow.policy.pinned import to_judge
 from dvc_branchflow.work.code import CodeBoundary
 from dvc_branchflow.work.history import History
 from dvc_branchflow.work.lines import PROMOTED, Lines
@@ -25,6 +26,7 @@ class FactsReader:
 
     Args:
         own: branch → the commits that its rules judge, parents first; `history` has loaded them.
+        old: branch → where it stood before.
     """
 
     def __init__(
@@ -34,6 +36,7 @@ class FactsReader:
         lines: Lines,
         specs: Mapping[Branch, BranchSpec],
         own: Mapping[Branch, Sequence[Sha]],
+        old: Mapping[Branch, Sha | None],
         *,
         is_history: bool,
     ) -> None:
@@ -42,14 +45,15 @@ class FactsReader:
         self._lines = lines
         self._specs = specs
         self._own = own
+        self._lines_of = {branch: {*shas, old[branch]} for branch, shas in own.items()}
+        self._owners = {name: spec.data for name, spec in specs.items() if spec.data}
         self._is_history = is_history
         self._in_history: dict[tuple[Sha | None, Sha], bool] = {}
         self._load()
 
-    def facts(self, branch: Branch, old: Sha | None) -> list[CommitFacts]:
+    def facts(self, branch: Branch) -> list[CommitFacts]:
         """Return the facts of a branch's commits, parents first."""
         spec = self._specs[branch]
-        line = {*self._own[branch], old}
         promoted = self._promoted(spec) if spec.role is Role.STABLE else {}
         stable_outs = self._stable_outs(spec) if spec.role is Role.DEV else frozenset()
         found: list[CommitFacts] = []
@@ -65,8 +69,8 @@ class FactsReader:
                     changed=self._history.changed(sha),
                     held=held,
                     parents_held=tuple(self._history.held(parent) for parent in parents),
-                    follows=bool(commit.parents) and commit.parents[0] in line,
-                    pinned=self._pinned(spec, sha, held),
+                    follows=self._follows(spec, sha),
+                    pinned=self._pinned(spec, sha),
                     promoted=promoted.get(sha),
                     reports=self._history.reports(sha) if spec.role in _REPORTING else {},
                     stable_outs=stable_outs,
@@ -89,7 +93,7 @@ class FactsReader:
         pins: dict[Branch, list[Sha]] = {}
         for branch, shas in self._own.items():
             for sha in shas:
-                for upstream, pin in self._pins(self._specs[branch], self._history.held(sha)):
+                for upstream, pin in self._pins(self._specs[branch], sha):
                     pins.setdefault(upstream, []).append(pin)
         kinds = self._git.kinds(pin for wanted in pins.values() for pin in wanted)
         self._here = {sha for sha, kind in kinds.items() if kind == "commit"}
@@ -101,17 +105,26 @@ class FactsReader:
         parents = self._history.commits[sha].parents
         return parents if spec.role in _SEE_ALL_PARENTS else parents[:1]
 
-    @staticmethod
-    def _pins(spec: BranchSpec, held: Held) -> Iterable[tuple[Branch, Sha]]:
-        return ((n, held.pins.commits[n]) for n in spec.upstreams if n in held.pins.commits)
+    def _follows(self, spec: BranchSpec, sha: Sha) -> bool:
+        parents = self._history.commits[sha].parents
+        return bool(parents) and parents[0] in self._lines_of[spec.branch]
+
+    def _pins(self, spec: BranchSpec, sha: Sha) -> list[tuple[Branch, Sha]]:
+        """The pins of a commit that have to be judged."""
+        held = self._history.held(sha)
+        parents = self._history.commits[sha].parents
+        before = self._history.held(parents[0]) if parents else Held()
+        follows = self._follows(spec, sha)
+        names = to_judge(spec, held, before, self._owners, follows=follows)
+        return [(name, held.pins.commits[name]) for name in names if name in held.pins.commits]
 
     # -- pins --------------------------------------------------------------------------------------
 
-    def _pinned(self, spec: BranchSpec, sha: Sha, held: Held) -> dict[Branch, Pinned]:
+    def _pinned(self, spec: BranchSpec, sha: Sha) -> dict[Branch, Pinned]:
         found: dict[Branch, Pinned] = {}
-        for upstream, pin in self._pins(spec, held):
+        for upstream, pin in self._pins(spec, sha):
             is_here = pin in self._here
-            data = self._specs[upstream].data if upstream in self._specs else None
+            data = self._owners.get(upstream)
             published = self._history.held(pin).below(data) if is_here and data else None
             found[upstream] = Pinned(
                 commit=pin,
@@ -182,8 +195,8 @@ class FactsReader:
     def _compare(self, spec: BranchSpec, source: Sha, sha: Sha) -> Promoted:
         there, here = self._history.metadata(source), self._history.metadata(sha)
         stages = [stage for read in (there, here) for lock in read.locks.values() for stage in lock]
-        data = [self._specs[name].data for name in spec.upstreams if name in self._specs]
-        boundary = CodeBoundary(there.pipelines, stages, [path for path in data if path])
+        data = [self._owners[name] for name in spec.upstreams if name in self._owners]
+        boundary = CodeBoundary(there.pipelines, stages, data)
         changes = self._history.difference(source, sha)
         differs = [change for change in changes if not boundary.may_differ(change.path)]
         odd = [change for change in changes if change not in differs and _is_odd(change)]

@@ -157,7 +157,7 @@ class _Judgement:
     def _flow(self) -> FlowConfig | None:
         """The config that counts: what stands on the tracking branch, before anything moves."""
         try:
-            config = self._project.find_config()
+            config = self._project.flow
         except ConfigError:
             # Only a push of a config that can be read, and of nothing else, gets out of this.
             config = self._first_flow() if len(self._case.moves) == 1 else None
@@ -253,14 +253,12 @@ class _Judgement:
     # -- judging commits ---------------------------------------------------------------------------
 
     def _judge_branches(self) -> Iterator[Violation]:
+        old = {_branch(move.ref): move.old for move in self._case.moves}
         reader = FactsReader(
-            self._git, self._history, self._lines, self._specs, self._own,
+            self._git, self._history, self._lines, self._specs, self._own, old,
             is_history=self._case.is_history,
         )  # fmt: skip
-        old = {_branch(move.ref): move.old for move in self._case.moves}
-        facts = [
-            (self._specs[name], one) for name in self._own for one in reader.facts(name, old[name])
-        ]
+        facts = [(self._specs[name], one) for name in self._own for one in reader.facts(name)]
         manifests, unproven = self._manifests(facts)
         yield from unproven
         for spec, one in facts:
