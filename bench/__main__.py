@@ -12,12 +12,13 @@ from typing import Any
 
 import yaml
 
-from bench import ingest, pin, report, status
+from bench import ingest, judge, pin, report, status
 from bench.measure import Bench, Case, measure
 
 _ROOT = Path(__file__).resolve().parent.parent
 _BENCHMARKS: dict[str, Callable[[Bench, Mapping[str, int]], Case]] = {
     "ingest": ingest.cases,
+    "judge": judge.cases,
     "pin": pin.cases,
     "status": status.cases,
 }

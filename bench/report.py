@@ -22,6 +22,7 @@ _INTRODUCTION = (
 )
 _TITLES = {
     "ingest": "Append 100 files of 4 KiB to a partition",
+    "judge": "Judge a push as the server's hook does",
     "pin": "Pin branches to an upstream that moved by one file",
     "status": "Ask where things stand",
 }
@@ -31,6 +32,12 @@ _NOTES = {
         "cache and on a directory remote, and a commit. Plain DVC works in a checkout that holds "
         "the whole partition; branchflow has nothing checked out. The floor hashes, copies and "
         "rewrites the manifest in bare Python, without any check or commit."
+    ),
+    "judge": (
+        "`git-branchflow-hook pre-receive` from its start to the verdict, cold: the manifests that "
+        "it compares come from a directory remote. A third of the branches each are monitor (a "
+        "manifest grows), dev (code) and stable (promoted code). The floor is `git rev-list` into "
+        "`git diff-tree --stdin` over the same commits. `files` lie in the tree and are not pushed."
     ),
     "pin": (
         "`ours` starts one `git branchflow pin` for each branch, `ours, one process` calls the "
