@@ -23,6 +23,7 @@ from dvc_branchflow import (
     __version__,
     compare,
     errors,
+    hooks,
     ingest,
     init,
     model,
@@ -36,6 +37,7 @@ from dvc_branchflow import demo as demo_module
 from dvc_branchflow.cli.commands import COMMANDS, Command
 from dvc_branchflow.cli.parser import build_parser
 from dvc_branchflow.config import config_schema
+from dvc_branchflow.policy import catalog, places
 from dvc_branchflow.work import pinning, records, releasing, running
 
 DOCS = Path(__file__).resolve().parent
@@ -85,6 +87,11 @@ _RESULTS: Mapping[str, tuple[str, tuple[type, ...]]] = {
     ),
     "runs": ("list of RunRecord", (records.RunRecord,)),
     "compare": ("Comparison", (compare.Comparison,)),
+    "check": (
+        "Verdict; with `--explain` Rule, with `--why-not` Placement",
+        (model.Verdict, model.Violation, catalog.Rule, places.Placement),
+    ),
+    "hooks": ("list of HookStep; `ci`: the file's text", (hooks.HookStep,)),
     "switch": ("SwitchOutcome", (switch.SwitchOutcome,)),
     "demo": ("DemoOutcome", (demo_module.DemoOutcome,)),
 }
@@ -265,6 +272,7 @@ _DEFAULTS = {
     "sample": "none: all of the data",
     "model": "what `*` matched, else the last part of the name",
     "checks": "none",
+    "rules": "`error` for every [rule](rules.md) of the role",
 }
 
 
@@ -322,6 +330,36 @@ each is a command that runs in a shell at the root of the exact tree.
 `monitor` and `analysis` are roles that the file may name; no command works on analysis branches
 yet, and monitor branches take files by `ingest`.
 """
+
+
+def rules_page() -> str:
+    """The reference of the rules, from their catalog."""
+    parts = [
+        _NOTE,
+        "# Rules\n",
+        (
+            "What [`git branchflow check`](cli.md#check), the hooks and every command that moves a "
+            "branch judge by; [how to keep them](../how-to/rules.md) says where. The codes don't "
+            "change between versions.\n"
+        ),
+        "| role | a branch for | rules of its own |\n|---|---|---|",
+    ]
+    for role, purpose in places.PURPOSES.items():
+        own = [rule for rule in catalog.rules_for(role) if len(rule.roles) < len(model.Role)]
+        codes = ", ".join(f"[`{rule.code}`](#{rule.code})" for rule in own)
+        parts.append(f"| {role} | {purpose} | {codes} |")
+    parts.append("")
+    for rule in catalog.RULES.values():
+        everyone = len(rule.roles) == len(model.Role)
+        binds = "every branch" if everyone else f"{', '.join(rule.roles)} branches"
+        fixed = " It can't be turned down." if rule.is_fixed else ""
+        parts += [
+            f"## {rule.code}\n",
+            f"{rule.says}\n",
+            f"{rule.why} Binds {binds}.{fixed}\n",
+            f"```text\n{rule.repair}\n```\n",
+        ]
+    return "\n".join(parts).rstrip() + "\n"
 
 
 def _laid_config() -> str:
@@ -465,6 +503,7 @@ def _roff(text: str) -> str:
 FILES: Mapping[str, Callable[[], str]] = {
     "reference/cli.md": cli_page,
     "reference/config.md": config_page,
+    "reference/rules.md": rules_page,
     "reference/json.md": json_page,
     "reference/branchflow.schema.json": schema_file,
     "man/git-branchflow.1": man_page,

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from dvc_branchflow.check import CheckRequest, check
 from dvc_branchflow.compare import Comparison, compare, runs
 from dvc_branchflow.errors import BranchflowError
 from dvc_branchflow.ingest import IngestOutcome, IngestRequest, ingest
 from dvc_branchflow.init import InitPlan, InitRequest, init
+from dvc_branchflow.model import Verdict, Violation
 from dvc_branchflow.pins import PinOutcome, pin
 from dvc_branchflow.project import Project
 from dvc_branchflow.releases import PromoteOutcome, promote, release
@@ -19,10 +21,10 @@ from dvc_branchflow.status import FlowStatus, status
 from dvc_branchflow.switch import SwitchOutcome, switch
 
 __all__ = [
-    "BranchflowError", "Comparison", "FlowStatus", "IngestOutcome", "IngestRequest", "InitPlan",
-    "InitRequest", "PinOutcome", "Project", "PromoteOutcome", "SwitchOutcome", "SyncStep",
-    "compare", "ingest", "init", "open_project", "pin", "promote", "release", "run", "runs",
-    "status", "switch", "sync",
+    "BranchflowError", "CheckRequest", "Comparison", "FlowStatus", "IngestOutcome",
+    "IngestRequest", "InitPlan", "InitRequest", "PinOutcome", "Project", "PromoteOutcome",
+    "SwitchOutcome", "SyncStep", "Verdict", "Violation", "check", "compare", "ingest", "init",
+    "open_project", "pin", "promote", "release", "run", "runs", "status", "switch", "sync",
 ]  # fmt: skip
 
 

@@ -109,6 +109,7 @@ def on_receive(project: Project, lines: Iterable[str]) -> Verdict:
     Args:
         lines: `OLD NEW REF`, as Git tells its hook.
     """
+    project = Project(project.git, is_shared=True)
     words = [line.rstrip("\n").split(" ", 2) for line in lines]
     moves = [_move(ref, old, new) for old, new, ref in words]
     return judge(project, Case(tuple(moves), project.refs)) if moves else _NOTHING

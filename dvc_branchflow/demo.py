@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from dvc_branchflow import hooks
 from dvc_branchflow.compare import runs
 from dvc_branchflow.errors import FlowError, GitError
 from dvc_branchflow.git import NO_HOOKS, Git, clone, init_bare
@@ -75,6 +76,8 @@ def demo(path: Path, report: Report) -> DemoOutcome:
     report("init: a repository, its branches and a template on each")
     init(repo, InitRequest(str(path / "store"), None, MODEL, "arr_delay", "tailnum"), quiet)
     project = Project.open(repo)
+    report("hooks: from here on, origin.git judges every push by the branches' rules")
+    hooks.install(Project.open(path / "origin.git"), server=True)
     for month in _FIRST_MONTHS:
         _ingest(project, inbox / month, report)
     report("sync: clean and split what has come in")

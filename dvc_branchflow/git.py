@@ -515,7 +515,7 @@ class _BatchReader:
         self._process = subprocess.Popen(
             ["git", f"--git-dir={git_dir}", "cat-file", "--batch-command", "--buffer"],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-            env=clean_environment(),
+            env=_environment(),
         )  # fmt: skip
 
     def read(self, shas: Iterable[Sha]) -> Iterator[tuple[Sha, str, bytes]]:
@@ -611,8 +611,7 @@ def _spawn(
     data: bytes | None = None,
     env: Mapping[str, str] | None = None,
 ) -> subprocess.CompletedProcess[bytes]:
-    environment = clean_environment() | {"LC_ALL": "C.UTF-8", "GIT_TERMINAL_PROMPT": "0"}
-    environment |= dict(env or {})
+    environment = _environment() | dict(env or {})
     stdin = subprocess.DEVNULL if data is None else None
     try:
         return subprocess.run(
@@ -623,6 +622,12 @@ def _spawn(
         if not cwd.is_dir():
             raise FlowError(f"'{cwd}' is no folder") from error
         raise GitError("git is not installed", hint="install git 2.38 or newer") from error
+
+
+def _environment() -> dict[str, str]:
+    """Git's environment: no questions, plain messages, and no object in another one's place."""
+    own = {"LC_ALL": "C.UTF-8", "GIT_TERMINAL_PROMPT": "0", "GIT_NO_REPLACE_OBJECTS": "1"}
+    return clean_environment() | own
 
 
 def _last_line(output: bytes) -> str:

@@ -199,9 +199,10 @@ def parse_pins(data: bytes) -> Pins:
         raise ConfigError(f"'{PINS_FILE}': 'sample' has to be a mapping")
     samples: dict[Branch, Sample] = {}
     for name, body in raw_samples.items():
-        if not isinstance(body, dict) or not isinstance(body.get("fraction"), int | float):
-            raise ConfigError(f"'{PINS_FILE}': 'sample.{name}' has no fraction")
-        samples[Branch(str(name))] = Sample(float(body["fraction"]), str(body.get("key", "")))
+        fraction = body.get("fraction") if isinstance(body, dict) else None
+        if not isinstance(fraction, int | float) or not 0 < fraction <= 1:  # nor NaN
+            raise ConfigError(f"'{PINS_FILE}': 'sample.{name}' has no fraction from 0 to 1")
+        samples[Branch(str(name))] = Sample(float(fraction), str(body.get("key", "")))
     commits = {Branch(name): parse_sha(str(sha)) for name, sha in document.items()}
     return Pins(commits=commits, samples=samples)
 
@@ -308,7 +309,7 @@ def _stage_def(name: str, body: Any, folder: str) -> StageDef:
     inner = body.get("do", body)  # foreach … do
     if not isinstance(inner, dict):
         raise ConfigError(f"'{PIPELINE_FILE}': stage '{name}' has to be a mapping")
-    wdir = _under(folder, str(inner.get("wdir", ".")))
+    wdir = _own_path(folder, str(inner.get("wdir", ".")))
     deps = [_under(wdir, str(item)) for item in _list(inner, "deps", name)]
     outs = [
         _out_options(wdir, item)
@@ -349,19 +350,19 @@ def _out_options(wdir: str, item: Any) -> OutOptions:
         options = options if isinstance(options, dict) else {}
         remote = options.get("remote")
         return OutOptions(
-            pattern=PathPattern.of(_out_path(wdir, str(path))),
+            pattern=PathPattern.of(_own_path(wdir, str(path))),
             remote=str(remote) if remote else None,
             is_cached=options.get("cache", True) is not False,
             is_pushed=options.get("push", True) is not False,
         )
-    return OutOptions(pattern=PathPattern.of(_out_path(wdir, str(item))))
+    return OutOptions(pattern=PathPattern.of(_own_path(wdir, str(item))))
 
 
-def _out_path(wdir: str, path: str) -> str:
-    """The path of an out, which has to lie in the repository."""
+def _own_path(wdir: str, path: str) -> str:
+    """The path of a working folder or an out, which has to lie in the repository."""
     joined = _under(wdir, path)
     if joined.startswith(("/", "~")) or "://" in joined or ".." in joined.split("/"):
-        raise ConfigError(f"'{PIPELINE_FILE}': out {path[:80]!r} leads outside of the repository")
+        raise ConfigError(f"'{PIPELINE_FILE}': path {path[:80]!r} leads outside of the repository")
     return joined
 
 

@@ -41,9 +41,13 @@ class Tip:
 
 @dataclass
 class Project:
-    """A repository that branchflow works in."""
+    """A repository that branchflow works in.
+
+    `is_shared`: it is the one that the team shares, whatever git remotes it has of its own.
+    """
 
     git: Git
+    is_shared: bool = False
     _stores: dict[str, Store] = field(default_factory=dict, repr=False)
 
     @classmethod
@@ -77,7 +81,7 @@ class Project:
     @cached_property
     def git_remote(self) -> str | None:
         """The git remote that the team shares: the only one, or `origin`."""
-        names = self.git.remotes()
+        names = [] if self.is_shared else self.git.remotes()
         if len(names) > 1 and "origin" not in names:
             raise FlowError(
                 f"none of the git remotes is called 'origin': {', '.join(names)}",
@@ -129,7 +133,7 @@ class Project:
     def judge_by(self, commit: Sha, config: FlowConfig) -> None:
         """Take config and DVC's settings from a commit: the first that ever brings a flow."""
         self.__dict__["flow"] = config
-        self.__dict__["dvc_config"] = self._dvc_config_at(commit)
+        self.__dict__["dvc_config"] = self.dvc_config_at(commit)
 
     @property
     def tracking(self) -> Tip:
@@ -139,7 +143,7 @@ class Project:
     @cached_property
     def dvc_config(self) -> DvcConfig:
         """DVC's settings: those committed on the tracking branch, and this machine's own."""
-        return self._dvc_config_at(self.tracking.sha)
+        return self.dvc_config_at(self.tracking.sha)
 
     def store(self, name: str | None) -> Store:
         """Return the DVC remote of that name (None: the default one).
@@ -216,7 +220,8 @@ class Project:
             raise FlowError(f"{what} needs the history, and this clone is shallow",
                             hint="git fetch --unshallow")  # fmt: skip
 
-    def _dvc_config_at(self, commit: Sha) -> DvcConfig:
+    def dvc_config_at(self, commit: Sha) -> DvcConfig:
+        """Return DVC's settings with those that a commit holds. Raises: ConfigError."""
         committed = _decoded(self._file_at(commit, _DVC_CONFIG) or b"")
         home = self.main_checkout
         folder = (home or self.git.git_dir) / ".dvc"

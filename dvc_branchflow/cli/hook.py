@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -11,11 +12,12 @@ from typing import NoReturn
 
 from dvc_branchflow import check
 from dvc_branchflow.cli.verdict import verdict
-from dvc_branchflow.errors import BranchflowError, UsageError
+from dvc_branchflow.errors import BranchflowError, FlowError, UsageError
 from dvc_branchflow.model import ZERO_SHA, Verdict
 from dvc_branchflow.project import Project
 
 _REFUSED = 1
+_MAX_SECONDS = 300  # a server's hook goes on when the client is gone
 
 
 def main(argv: Sequence[str]) -> int:
@@ -80,7 +82,13 @@ def _of_framework(project: Project, env: Mapping[str, str]) -> str:
 
 
 def _receive(project: Project, _: Sequence[str]) -> Verdict:
+    signal.signal(signal.SIGALRM, _too_long)
+    signal.alarm(_MAX_SECONDS)
     return check.on_receive(project, _input())
+
+
+def _too_long(_number: int, _frame: object) -> NoReturn:
+    raise FlowError(f"judging the push took longer than {_MAX_SECONDS} s", hint="push in parts")
 
 
 def _input() -> list[str]:

@@ -230,7 +230,9 @@ def hook_steps(steps: Sequence[HookStep], *, applied: bool) -> str:
     if not steps:
         return "no hook of ours is installed"
     would = "" if applied else "would be "
-    rows = [(step.name, would + step.action, step.reason or str(step.path)) for step in steps]
+    rows = [
+        (step.name, would + step.action, f"'{step.path}' {step.reason}".strip()) for step in steps
+    ]
     return table(rows)
 
 

@@ -38,7 +38,7 @@ def judge(
 
 
 def _outs_kept(spec: BranchSpec, facts: CommitFacts, parent: Held) -> Iterator[Violation]:
-    for path, old in parent.below(spec.data or "").items():
+    for path, old in parent.outs.items():
         new = facts.held.outs.get(path)
         if path in facts.held.problems or f"{path}.dvc" in facts.held.problems:
             continue  # said as bad-metadata

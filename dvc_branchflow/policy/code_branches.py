@@ -22,7 +22,7 @@ def judge_home(spec: BranchSpec, facts: CommitFacts, owners: Owners) -> Iterator
         before = facts.before.outs.get(path)
         if facts.follows and before is not None and before.oid == out.oid:
             continue
-        at = next((data for data in foreign if is_below(path, data)), None)
+        at = next((d for d in foreign if is_below(path, d) or is_below(d, path)), None)
         made_here = path not in facts.held.pointed and any(is_below(path, d) for d in pinnable)
         if at is not None or made_here:
             owner = foreign[at] if at else "an upstream branch"

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from dvc_branchflow.model import Branch, LockedStage, Out, Pins, Sha
+from dvc_branchflow.model import Branch, LockedStage, Oid, Out, Pins, Sha
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +113,8 @@ class TagFacts:
     """A release tag that a push brings.
 
     `name` is the one inside the tag object (None: the tag is lightweight). `stable` are the stable
-    branches of the tag's model, `is_on_stable` whether the commit is on one of them.
+    branches of the tag's model, `is_on_stable` whether the commit is on one of them. `folders` are
+    those deps of its stages that are folders above pinned data, with their oids as they are there.
     """
 
     name: str | None
@@ -121,6 +122,7 @@ class TagFacts:
     stable: tuple[Branch, ...]
     is_on_stable: bool
     held: Held
+    folders: Mapping[str, Oid] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

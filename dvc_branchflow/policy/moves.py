@@ -96,4 +96,4 @@ def _tag(facts: RefFacts, owned: list[str]) -> Iterator[Violation]:
     if found:
         yield Violation("tag-true", facts.ref, found, "", commit=facts.new)
         return
-    yield from judge_inputs(facts.ref, tag.held, owned, before=Held())
+    yield from judge_inputs(facts.ref, tag.held, owned, Held(), tag.folders)

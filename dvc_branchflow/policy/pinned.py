@@ -35,16 +35,28 @@ def judge(
     yield from judge_inputs(spec.branch, facts.held, owned, facts.before)
 
 
-def judge_inputs(branch: str, held: Held, owned: list[str], before: Held) -> Iterator[Violation]:
-    """Judge whether the stages that ran since `before` have read what is pinned."""
-    pinned = {path: out for data in owned for path, out in held.below(data).items()}
+def judge_inputs(
+    branch: str,
+    held: Held,
+    owned: list[str],
+    before: Held,
+    folders: Mapping[str, Oid] | None = None,
+) -> Iterator[Violation]:
+    """Judge whether the stages that ran since `before` have read what is pinned.
+
+    Args:
+        owned: the paths that the upstreams publish.
+        folders: oids of folders above pinned outs, for stages that depend on such.
+    """
+    pinned = {path: out.oid for data in owned for path, out in held.below(data).items()}
+    pinned |= folders or {}
     ran = {stage.name: stage for stage in before.stages}
     for stage in held.stages:
         if ran.get(stage.name) == stage:
             continue
         for path, oid in stage.deps.items():
-            if oid is not None and path in pinned and oid != pinned[path].oid:
-                found = f"was read as {oid} by '{stage.name}', and {pinned[path].oid} is pinned"
+            if oid is not None and path in pinned and oid != pinned[path]:
+                found = f"was read as {oid} by '{stage.name}', and {pinned[path]} is pinned"
                 yield Violation("inputs-true", branch, found, "", path=path)
 
 
@@ -133,7 +145,8 @@ def _sample(
     """Judge whether a dev branch holds no more of an upstream than its sample."""
     wanted = spec.rule.sample or 1.0
     sample = facts.held.pins.samples.get(upstream)
-    holds_folder = any(out.is_dir for out in facts.held.below(data).values())
+    pins_held = facts.held.below(data)
+    holds_folder = any(out.is_dir for out in pins_held.values())
     code = "dev-sample"
     if sample is None and holds_folder:
         found = f"is all of what '{upstream}' published; the config asks for {wanted:g} of it"
@@ -143,9 +156,8 @@ def _sample(
         yield Violation(code, spec.branch, found, "", path=data, commit=facts.sha)
     pinned = facts.pinned.get(upstream)
     full = {out.oid: path for path, out in (pinned.published or {}).items()} if pinned else {}
-    own = {p: out for p, out in facts.held.outs.items() if p not in facts.held.below(data)}
-    for path, out in own.items():
-        if out.is_dir and out.oid in full:
+    for path, out in facts.held.outs.items():
+        if path not in pins_held and out.is_dir and out.oid in full:
             found = f"is all of '{full[out.oid]}'"
             yield Violation(code, spec.branch, found, "", path=path, commit=facts.sha)
 

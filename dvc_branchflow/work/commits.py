@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 from dvc_branchflow.errors import ConfigError
@@ -146,7 +147,7 @@ class MetadataParser:
                 pins = parsed
             else:
                 pointers[path] = parsed
-        return Metadata(pointers, locks, pipelines, pins, problems)
+        return Metadata(pointers, locks, pipelines, pins, problems | _overlaps(pointers, locks))
 
     def _file(self, entry: Entry, path: str) -> Any:
         key = (entry.sha, path)
@@ -169,6 +170,28 @@ class MetadataParser:
         if name == PIPELINE_FILE:
             return parse_pipeline(data, folder)
         return parse_pins(data) if path == PINS_FILE else parse_pointer(data, path)
+
+
+def _overlaps(
+    pointers: Mapping[str, tuple[Out, ...]], locks: Mapping[str, tuple[LockedStage, ...]]
+) -> dict[str, ConfigError]:
+    """Files that claim an out which is another file's too, or lies in one, as DVC refuses it."""
+    claims = [(out.path, path) for path, outs in pointers.items() for out in outs]
+    claims += [
+        (out, f"{folder}/{LOCK_FILE}".lstrip("/"))
+        for folder, stages in locks.items()
+        for stage in stages
+        for out in stage.outs
+    ]
+    claims.sort(key=lambda claim: [*claim[0].split("/")])
+    found: dict[str, ConfigError] = {}
+    for (out, path), (other, other_path) in pairwise(claims):
+        if f"{other}/".startswith(f"{out}/"):
+            error = ConfigError(
+                f"out '{other}' of '{other_path}' overlaps with '{out}' of '{path}'"
+            )
+            found |= {path: error, other_path: error}
+    return found
 
 
 def _commit_data(sha: Sha, files: Mapping[str, Entry], parser: MetadataParser) -> CommitData:

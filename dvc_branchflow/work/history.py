@@ -18,7 +18,7 @@ from dvc_branchflow.policy.any_branch import MAX_GIT_BYTES
 from dvc_branchflow.policy.facts import Held, PathChange
 from dvc_branchflow.work.commits import Metadata, MetadataParser, is_metadata
 
-_MAX_METADATA_BYTES = 128 * 1024 * 1024  # of one judgement
+_MAX_METADATA_BYTES = 32 * 1024 * 1024  # of one judgement; YAML takes a second a MiB
 _MAX_REPORT_BYTES = 256 * 1024
 _LFS = b"version https://git-lfs.github.com/spec/"
 _LFS_BYTES = range(100, 1025)  # by its specification, a pointer is smaller than 1024 bytes
@@ -31,10 +31,11 @@ class History:
     def __init__(self, git: Git) -> None:
         self._git = git
         self.commits: dict[Sha, Commit] = {}
+        self._loaded: set[Sha] = set()
         self._diffs: dict[tuple[Sha, Sha], list[TreeChange]] = {}
         self._metadata: dict[Sha, dict[str, Entry]] = {}
         self._held: dict[Sha, Held] = {}
-        self._read: dict[Sha, Metadata] = {}
+        self._read: dict[int, Metadata] = {}
         self._sizes: dict[Sha, int] = {}
         self._lfs: set[Sha] = set()
         self._parser = MetadataParser({})
@@ -43,8 +44,9 @@ class History:
 
     def load(self, commits: Iterable[Sha]) -> None:
         """Read commits and their changes against each parent. All of them have to be here."""
-        wanted = [sha for sha in dict.fromkeys(commits) if sha not in self.commits]
-        self.commits |= self._git.commits(wanted)
+        wanted = [sha for sha in dict.fromkeys(commits) if sha not in self._loaded]
+        self._loaded |= set(wanted)
+        self.commits |= self._git.commits(sha for sha in wanted if sha not in self.commits)
         parents = [parent for sha in wanted for parent in self.commits[sha].parents]
         self.commits |= self._git.commits(p for p in parents if p not in self.commits)
         pairs = [(self.tree(p), self.tree(sha)) for sha in wanted for p in self._bases(sha)]
@@ -116,12 +118,11 @@ class History:
 
     def metadata(self, sha: Sha) -> Metadata:
         """Return what a commit's metadata files say."""
-        if sha not in self._read:
-            entries = self._metadata[sha]
-            self._read[sha] = self._parser.read(
-                {p: e for p, e in entries.items() if is_metadata(p)}
-            )
-        return self._read[sha]
+        entries = self._metadata[sha]
+        if id(entries) not in self._read:  # commits that change none of it share it
+            wanted = {path: entry for path, entry in entries.items() if is_metadata(path)}
+            self._read[id(entries)] = self._parser.read(wanted)
+        return self._read[id(entries)]
 
     def reports(self, sha: Sha) -> dict[str, Mapping[str, Any]]:
         """Return the JSON documents that Git holds among the outs of a commit's stages."""

@@ -33,7 +33,9 @@ from dvc_branchflow.policy.judge import judge_commit, needed_manifests, settle
 from dvc_branchflow.policy.moves import judge_number, judge_ref, short_name
 from dvc_branchflow.project import Project
 from dvc_branchflow.versions import parse_tag
+from dvc_branchflow.work.commits import read_commit
 from dvc_branchflow.work.facts import FactsReader
+from dvc_branchflow.work.folders import folder_oid, outs_below
 from dvc_branchflow.work.history import History
 from dvc_branchflow.work.lines import Lines
 from dvc_branchflow.work.transfer import read_manifests
@@ -127,7 +129,10 @@ class _Judgement:
         self._owners = {name: spec.data for name, spec in self._specs.items() if spec.data}
         self._new = self._reachable()
         self._history.load(self._new)
-        self._lines = Lines(self._git, self._history, self._tips(), self._new)
+        self._lines = Lines(
+            self._git, self._history, self._specs, self._tips(), self._new,
+            is_history=case.is_history,
+        )  # fmt: skip
         self._own = self._own_commits()
         self._history.load(sha for shas in self._own.values() for sha in shas)
         self._tags = {move.ref: self._tag(move) for move in case.moves}
@@ -246,9 +251,29 @@ class _Judgement:
             name=tag.name if tag else None,
             is_of_commit=commit is not None and (tag is None or tag.target_kind == "commit"),
             stable=tuple(stable),
-            is_on_stable=commit is not None and any(self._lines.is_on(n, commit) for n in stable),
+            is_on_stable=commit is not None
+            and any(self._lines.is_made_on(self._specs[name], commit) for name in stable),
             held=self._history.held(commit) if commit else Held(),
+            folders=self._folders_read(commit) if commit and stable else {},
         )
+
+    def _folders_read(self, commit: Sha) -> dict[str, Oid]:
+        """The oids of those deps of a release's stages that are folders above its data."""
+        try:
+            data = read_commit(self._git, commit)
+        except ConfigError:
+            return {}  # said as bad-metadata
+        deps = {path for stage in data.stages for path in stage.deps} - data.outs.keys()
+        below = {dep: outs_below(data, dep) for dep in deps}
+        folders = {dep: [out for out in outs if out.is_dir] for dep, outs in below.items() if outs}
+        wanted = [out for outs in folders.values() for out in outs]
+        manifests, _ = self._read_manifests(wanted)
+        return {
+            dep: oid
+            for dep, outs in folders.items()
+            if all(out.oid in manifests for out in outs)
+            and (oid := folder_oid(self._git, data, dep, manifests)) is not None
+        }
 
     # -- judging commits ---------------------------------------------------------------------------
 
@@ -280,28 +305,52 @@ class _Judgement:
         if not asked:
             return {}, []
         outs = [out for out, *_ in asked.values()]
-        found, reasons = read_manifests(
+        found, reasons = self._read_manifests(outs)
+        return found, [_unproven(*asked[oid], reason) for oid, reason in reasons.items()]
+
+    def _read_manifests(self, outs: list[Out]) -> tuple[dict[Oid, bytes], dict[Oid, str]]:
+        return read_manifests(
             self._project, outs, max_bytes=_MAX_MANIFEST_BYTES, seconds=_MAX_SECONDS
         )
-        return found, [_unproven(*asked[oid], reason) for oid, reason in reasons.items()]
 
     def _judge_config(self) -> Iterator[Violation]:
         """Judge whether the next push could be judged by what this one makes of the config."""
         tracking = self._config.tracking if self._config else None
-        if tracking not in self._own:
-            return
-        sha = self._commits[HEADS + tracking]
+        moved = {_branch(ref): sha for ref, sha in self._commits.items() if ref.startswith(HEADS)}
+        for name, sha in moved.items() if tracking else ():
+            path, flaw = self._flaw(sha) if name == tracking else self._rival(name, sha)
+            if flaw:
+                yield Violation("config-valid", name, flaw, "", path=path, commit=sha)
+
+    def _flaw(self, sha: Sha) -> tuple[str, str]:
+        """What is wrong with the settings that a commit brings to the tracking branch; where."""
         try:
             config = self._project.config_at(sha)
-            reason = "" if config else "is gone, or no plain file"
-            if config and config.tracking != tracking:
-                reason = f"names '{config.tracking}' as the tracking branch"
-            elif config:
-                describe_all(config, self._lines.tips)
+            if config is None:
+                return CONFIG_FILE, "is gone, or no plain file"
+            describe_all(config, self._lines.tips)
         except (ConfigError, FlowError) as error:
-            reason = f"can't be used: {error.message}"
-        if reason:
-            yield Violation("config-valid", tracking, reason, "", path=CONFIG_FILE, commit=sha)
+            return CONFIG_FILE, f"can't be used: {error.message}"
+        if self._config and config.tracking != self._config.tracking:
+            return CONFIG_FILE, f"names '{config.tracking}' as the tracking branch"
+        try:
+            self._project.dvc_config_at(sha)
+        except ConfigError as error:
+            return ".dvc/config", f"can't be used: {error.message}"
+        return "", ""
+
+    def _rival(self, name: Branch, sha: Sha) -> tuple[str, str]:
+        """Whether another branch would stand in for the tracking one, by its name and config."""
+        try:
+            config = self._project.config_at(sha)
+        except ConfigError as error:
+            is_candidate = name in {"main", "master", self._git.head()}
+            return CONFIG_FILE, f"can't be used: {error.message}" if is_candidate else ""
+        tracking = self._config.tracking if self._config else None
+        if config is not None and config.tracking != tracking:
+            found = f"names '{config.tracking}' as the tracking branch, and that is '{tracking}'"
+            return CONFIG_FILE, found
+        return "", ""
 
     # -- telling -----------------------------------------------------------------------------------
 

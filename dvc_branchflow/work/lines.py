@@ -11,11 +11,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dvc_branchflow.flow import BranchSpec
 from dvc_branchflow.git import Git
 from dvc_branchflow.gitobjects import Commit
-from dvc_branchflow.model import APPEND_ONLY, Branch, Role, Sha
+from dvc_branchflow.model import Branch, Role, Sha
 from dvc_branchflow.policy.moves import short_name
 from dvc_branchflow.work.history import History
 
 PROMOTED = "Promoted-from"
+# Branches whose every commit is judged, what was merged into them as well.
+_WHOLE = frozenset({Role.RAW, Role.CLEAN, Role.SPLIT, Role.MONITOR})
 
 
 class Lines:
@@ -27,11 +29,21 @@ class Lines:
     """
 
     def __init__(
-        self, git: Git, history: History, tips: Mapping[Branch, Sequence[Sha]], new: Sequence[Sha]
+        self,
+        git: Git,
+        history: History,
+        specs: Mapping[Branch, BranchSpec],
+        tips: Mapping[Branch, Sequence[Sha]],
+        new: Sequence[Sha],
+        *,
+        is_history: bool,
     ) -> None:
         self._git = git
         self._history = history
         self.tips = tips
+        # What a merge brought to these was never published: it may not be pinned, by a new pin.
+        self._by_line = frozenset() if is_history else _by_line(specs)
+        self._whole = {name for name, spec in specs.items() if spec.role in _WHOLE}
         self._new = dict.fromkeys(new)
         self._ancestors: dict[Sha, set[Sha]] = {}
         self._on: dict[tuple[Branch, Sha], bool] = {}
@@ -42,35 +54,35 @@ class Lines:
     ) -> list[Sha]:
         """Return the commits that a branch's rules judge, parents first; `new` always.
 
-        On append-only branches that is every commit of its history, elsewhere the first parents:
-        what a merge brings is judged by what the merge makes of it.
+        From the old tip to the new one nothing on the branch's own line is left out. On data
+        branches that is every commit behind it, elsewhere the first parents: what a merge brings
+        is judged by what the merge makes of it.
 
         Args:
             others: the branches whose commits come into this one's history by right.
         """
-        apart = {tip for name in others for tip in self.tips.get(name, ())}
-        barred = {sha for tip in apart for sha in self._within(tip)}
-        is_linear = spec.role not in APPEND_ONLY
-        seen: set[Sha] = set()
-        outside: set[Sha] = set()
-        rest = [new]
+        barred = self._by_right(others)
+        is_linear = spec.role not in _WHOLE
+        seen: dict[Sha, None] = {}
+        outside: dict[Sha, bool] = {}
+        rest = [(new, True)]
         while rest:
-            sha = rest.pop()
-            if sha in seen or sha == old or (sha in barred and sha != new):
+            sha, is_line = rest.pop()
+            is_kept = sha == new or (is_line and old is not None)
+            if sha in seen or sha == old or (sha in barred and not is_kept):
                 continue
             if sha not in self._new:
-                outside.add(sha)
+                outside[sha] = is_line or outside.get(sha, False)
                 continue
-            seen.add(sha)
-            commit = self._history.commits[sha]
-            if not (spec.role is Role.STABLE and is_birth(commit)):
-                rest += commit.parents[:1] if is_linear else commit.parents
-        known = self._known(outside, {old} | apart, is_linear=is_linear) if outside else []
-        if spec.role is Role.STABLE:
-            known = self._since_birth(known)
+            seen[sha] = None
+            parents = self._history.commits[sha].parents
+            parents = parents[:1] if is_linear else parents
+            rest += [(parent, is_line and not place) for place, parent in enumerate(parents)]
+        known = self._known(outside, spec, old, others) if outside else []
         if new not in seen and new not in known:
             known.append(new)
-        return known + [sha for sha in self._new if sha in seen]
+        found = known + [sha for sha in self._new if sha in seen]
+        return self._since_birth(spec, found) if old is None else found
 
     def is_behind(self, old: Sha, new: Sha) -> bool:
         """Whether a commit is another one or lies in its history."""
@@ -84,17 +96,29 @@ class Lines:
     def prove(self, branch: Branch, shas: Iterable[Sha]) -> None:
         """Find out for many commits at once whether they are on a branch; see `is_on`."""
         tips = self.tips.get(branch, ())
-        within = {sha for tip in tips for sha in self._within(tip)} | set(tips)
+        within = {sha for tip in tips for sha in self._behind_tip(branch, tip)} | set(tips)
         unknown = [sha for sha in dict.fromkeys(shas) if (branch, sha) not in self._on]
         asked = [sha for sha in unknown if sha not in within]
-        off = set(self._git.reachable(asked, tips)) if asked else set()
+        off = set(asked)
+        if asked and branch in self._by_line:
+            off -= set(self._git.reachable(tips, (), first_parent=True))
+        elif asked:
+            off &= set(self._git.reachable(asked, tips))
         self._on |= {(branch, sha): sha not in off for sha in unknown}
 
     def is_on(self, branch: Branch, sha: Sha) -> bool:
-        """Whether a commit that is here is on a branch, or was before the moves."""
+        """Whether a commit that is here is in a branch's history, or was before the moves."""
         if (branch, sha) not in self._on:
             self.prove(branch, [sha])
         return self._on[branch, sha]
+
+    def is_made_on(self, spec: BranchSpec, sha: Sha) -> bool:
+        """Whether a stable branch's own line holds a commit: no merge brought it, no dev branch."""
+        for tip in self.tips.get(spec.branch, ()):
+            line = self._git.reachable([tip], (), first_parent=True)
+            if sha in self._since_birth(spec, line):
+                return True
+        return False
 
     def brought_by(self, refs: Mapping[str, Sha]) -> dict[Sha, str]:
         """Return for each new commit the short name of a ref that brings it."""
@@ -107,6 +131,9 @@ class Lines:
                 if parent in self._new and sha in found:
                     found.setdefault(parent, found[sha])
         return found
+
+    def _behind_tip(self, branch: Branch, tip: Sha) -> set[Sha]:
+        return self._line(tip) if branch in self._by_line else self._within(tip)
 
     def _within(self, tip: Sha) -> set[Sha]:
         """The new commits at and behind a tip."""
@@ -121,20 +148,64 @@ class Lines:
             self._ancestors[tip] = seen
         return self._ancestors[tip]
 
+    def _by_right(self, others: Iterable[Branch]) -> set[Sha]:
+        """The new commits that other branches bring: of main its line, of data branches all."""
+        barred: set[Sha] = set()
+        for name in others:
+            for tip in self.tips.get(name, ()):
+                barred |= self._within(tip) if name in self._whole else self._line(tip)
+        return barred
+
+    def _line(self, tip: Sha) -> set[Sha]:
+        """The new commits at a tip and behind it by first parents."""
+        line: set[Sha] = set()
+        at: Sha | None = tip
+        while at in self._new:
+            line.add(at)
+            at = next(iter(self._history.commits[at].parents), None)
+        return line
+
     def _known(
-        self, tips: Iterable[Sha], without: Iterable[Sha | None], *, is_linear: bool
+        self,
+        outside: Mapping[Sha, bool],
+        spec: BranchSpec,
+        old: Sha | None,
+        others: Iterable[Branch],
     ) -> list[Sha]:
-        """Commits that were here before, on this branch for the first time."""
-        here = self._git.kinds(sha for sha in without if sha)
-        return self._git.reachable(tips, here, first_parent=is_linear)
+        """Commits that were here before, and are on this branch for the first time.
 
-    def _since_birth(self, shas: list[Sha]) -> list[Sha]:
+        Args:
+            outside: where to start → whether that is on the branch's own line.
+        """
+        is_linear = spec.role not in _WHOLE
+        without = [] if old is None else list(self._git.kinds([old]))
+        found = self._git.reachable(outside, without, first_parent=is_linear)
+        if not found:
+            return []
+        barred: set[Sha] = set()
+        for name in others:
+            tips = self._git.kinds(self.tips.get(name, ()))
+            is_line = name not in self._whole
+            barred |= set(self._git.reachable(tips, without, first_parent=is_line))
+        own = [sha for sha, is_line in outside.items() if is_line and old is not None]
+        kept = set(self._git.reachable(own, without, first_parent=True)) if own else set()
+        return [sha for sha in found if sha not in barred or sha in kept]
+
+    def _since_birth(self, spec: BranchSpec, shas: list[Sha]) -> list[Sha]:
+        """A stable branch's line without the dev commits that it was made from."""
+        if spec.role is not Role.STABLE:
+            return shas
         commits = self._git.commits(shas)
-        births = [place for place, sha in enumerate(shas) if is_birth(commits[sha])]
-        return shas[births[-1] :] if births else shas
+        births = [n for n, sha in enumerate(shas) if _is_birth(commits[sha], spec)]
+        return shas[births[0] :] if births else shas
 
 
-def is_birth(commit: Commit) -> bool:
-    """Whether a commit makes a stable branch out of the dev commit that is its first parent."""
-    promoted = [value.rpartition("@")[2] for value in commit.trailers(PROMOTED)]
-    return bool(commit.parents) and commit.parents[0] in promoted
+def _by_line(specs: Mapping[Branch, BranchSpec]) -> frozenset[Branch]:
+    derived = {Role.CLEAN, Role.SPLIT}
+    return frozenset(name for name, spec in specs.items() if spec.role in derived)
+
+
+def _is_birth(commit: Commit, spec: BranchSpec) -> bool:
+    """Whether a commit makes the stable branch out of the dev commit that is its first parent."""
+    named = commit.trailers(PROMOTED)[-1:]
+    return bool(commit.parents) and named == [f"{spec.code}@{commit.parents[0]}"]

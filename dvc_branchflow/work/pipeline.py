@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 from collections.abc import Iterable, Mapping
@@ -14,12 +13,12 @@ from dvc_branchflow.dvcio import dvc, dvc_text
 from dvc_branchflow.errors import RunError
 from dvc_branchflow.git import Change
 from dvc_branchflow.gitobjects import EXECUTABLE_MODE, FILE_MODE, LINK_MODE
-from dvc_branchflow.manifest import Entry, entries, manifest_oid, render
 from dvc_branchflow.metafiles import parse_lock, pointer_path
 from dvc_branchflow.model import LOCK_FILE, PIPELINE_FILE, LockedStage, Oid, Out
 from dvc_branchflow.plain import load_mapping
 from dvc_branchflow.project import Project
 from dvc_branchflow.work.commits import CommitData
+from dvc_branchflow.work.folders import folder_oid, git_oids, outs_below
 from dvc_branchflow.work.transfer import Report, fetch, manifest_of
 
 _IGNORE_FILE = ".gitignore"
@@ -127,8 +126,8 @@ def is_current(project: Project, data: CommitData, *, may_fetch: bool = False) -
     made = {path: out.oid for stage in data.stages for path, out in stage.outs.items()}
     held = {out.path: out.oid for out in data.pointers.values()}
     deps = {path for stage in data.stages for path in stage.deps}
-    in_git = _git_md5(project, data, deps - held.keys())
-    folders = _folder_oids(project, data, deps - held.keys() - made.keys(), may_fetch=may_fetch)
+    in_git = git_oids(project.git, data, deps - held.keys())
+    folders = _folders(project, data, deps - held.keys() - made.keys(), may_fetch=may_fetch)
     for stage in data.stages:
         for path, oid in stage.deps.items():
             known = (places.get(path) for places in (held, in_git, made, folders))
@@ -140,31 +139,18 @@ def is_current(project: Project, data: CommitData, *, may_fetch: bool = False) -
     return is_used and _params_are_current(project, data)
 
 
-def _folder_oids(
+def _folders(
     project: Project, data: CommitData, deps: Iterable[str], *, may_fetch: bool
 ) -> dict[str, Oid]:
-    """The oid that DVC gives to folders of files in Git and of outs, as a dep of a stage."""
-    oids: dict[str, Oid] = {}
+    """The oids of deps that are folders, as far as their manifests are here or may be fetched."""
+    found: dict[str, Oid] = {}
     for dep in deps:
-        below = f"{dep}/"
-        outs = [out for path, out in data.outs.items() if path.startswith(below)]
-        own = [path for path in data.files if path.startswith(below)]
-        if not (outs or own):
-            continue
-        if not may_fetch and not all(project.cache.has(out.oid) for out in outs if out.is_dir):
-            continue
-        listed = [
-            Entry(p.removeprefix(below), Oid(m)) for p, m in _git_md5(project, data, own).items()
-        ]
-        for out in outs:
-            at = out.path.removeprefix(below)
-            if out.is_dir:
-                files = entries(manifest_of(project, out))
-                listed += [Entry(f"{at}/{file.relpath}", file.oid) for file in files]
-            else:
-                listed.append(Entry(at, out.oid))
-        oids[dep] = manifest_oid(render(listed))
-    return oids
+        outs = [out for out in outs_below(data, dep) if out.is_dir]
+        if may_fetch or all(project.cache.has(out.oid) for out in outs):
+            manifests = {out.oid: manifest_of(project, out) for out in outs}
+            oid = folder_oid(project.git, data, dep, manifests)
+            found |= {dep: oid} if oid else {}
+    return found
 
 
 def _params_are_current(project: Project, data: CommitData) -> bool:
@@ -190,15 +176,6 @@ def _look_up(values: Any, dotted: str) -> Any:
             return None
         values = values[part]
     return values
-
-
-def _git_md5(project: Project, data: CommitData, paths: Iterable[str]) -> dict[str, str]:
-    wanted = {path: data.files[path].sha for path in paths if path in data.files}
-    blobs = project.git.read_blobs(wanted.values())
-    return {
-        path: hashlib.md5(blobs[sha], usedforsecurity=False).hexdigest()
-        for path, sha in wanted.items()
-    }
 
 
 def _is_dep(data: CommitData, path: str) -> bool:
