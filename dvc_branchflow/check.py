@@ -132,7 +132,9 @@ def _judge_staged(project: Project, message: str | None) -> Verdict:
     commit = project.git.write_staged(message or "staged")
     old = commit.parents[0] if commit.parents else None
     move = RefMove(HEADS + branch, old, commit.sha)
-    return _judge(project, [move], has_message=message is not None)
+    found = _judge(project, [move], has_message=message is not None)
+    unnamed = (replace(one, commit=None, author="", when="") for one in found.violations)
+    return replace(found, violations=tuple(unnamed))  # it is no commit yet
 
 
 def _range(project: Project, rev: str, branch: str | None) -> list[RefMove]:
