@@ -42,13 +42,17 @@ branches:
 """
 _TESTS = "python -m pytest -q"
 _REMOTE_NAME = "store"
+KINDS = ("table", "files")
 # What DVC's config can hold between quotes: no quotes, no control characters, no interpolation.
 _URL = re.compile(r"(?:[a-z][a-z0-9+]*://)[^\s\"%\x00-\x1f]+|(?![a-z0-9+]+://)[^\"%\x00-\x1f]+")
 
 
 @dataclass(frozen=True, slots=True)
 class InitRequest:
-    """What to lay: where data goes, the first model, and what the templates need to know."""
+    """What to lay: where data goes, the first model, and what the templates need to know.
+
+    `kind`: `table` for CSV files whose rows are the samples, `files` where each file is one.
+    """
 
     remote: str | None = None
     endpoint_url: str | None = None
@@ -56,6 +60,7 @@ class InitRequest:
     target: str = ""
     key: str = ""
     sample: float = 0.1
+    kind: str = "table"
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +123,8 @@ class _Layout:
         self.path = path.resolve()
         self.request = request
         parse_model(request.model)
+        if request.kind not in KINDS:
+            raise UsageError(f"'{request.kind}' is no kind of data: {', '.join(KINDS)}")
         self.project = self._open()
         self.tracking = self._tracking()
         self.config = self._config()
@@ -324,6 +331,7 @@ class _Layout:
             "@MODEL@": self.request.model,
             "@TARGET@": _quotable(self.request.target),
             "@KEY@": _quotable(self.request.key),
+            "@KIND@": self.request.kind,
         }
         for role in (Role.RAW, Role.CLEAN, Role.SPLIT):
             rules = self.config.with_role(role)

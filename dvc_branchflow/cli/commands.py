@@ -68,7 +68,7 @@ def _tell_left_behind(project: Project, report: Report, *branches: str) -> None:
 def _init(args: Arguments, report: Report) -> Result:
     request = init.InitRequest(
         remote=args.remote, endpoint_url=args.endpoint_url, model=args.model,
-        target=args.target, key=args.key, sample=args.sample,
+        target=args.target, key=args.key, sample=args.sample, kind=args.kind,
     )  # fmt: skip
     path = Path(args.directory)
     planned = init.plan(path, request)
@@ -93,6 +93,12 @@ def _add_init(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--endpoint-url", metavar="URL", help="S3 server, where it is not Amazon's")
     parser.add_argument("--model", default="model", help="name of the first model (default: model)")
+    parser.add_argument(
+        "--kind",
+        choices=init.KINDS,
+        default="table",
+        help="what a sample is: a row of CSV files, or a file (images, texts)",
+    )
     parser.add_argument("--target", default="", help="column to predict (default: the last one)")
     parser.add_argument(
         "--key",

@@ -123,6 +123,14 @@ RULES: Mapping[str, Rule] = {
             "let the split decide by a key that equal samples share",
         ),
         Rule(
+            "split-leak-free",
+            (Role.SPLIT,),
+            "The reports of a split's own leak checks name no leak.",
+            "Near-duplicates, groups on both sides and rows from the future make a test that a "
+            "model passes by heart.",
+            "see 'pairs' in the report; give such samples one group, or reject them in clean",
+        ),
+        Rule(
             "split-stays",
             (Role.SPLIT,),
             "No sample changes side from one commit to the next.",

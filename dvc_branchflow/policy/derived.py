@@ -87,6 +87,7 @@ def judge_split(
     spec: BranchSpec, facts: CommitFacts, manifests: Mapping[Oid, bytes]
 ) -> Iterator[Violation]:
     """Judge whether a split's sides are apart, and each file on the side where it was."""
+    yield from _leaks(spec, facts)
     if not _is_changed(spec, facts):
         return
     unused = _unused_sides(facts)
@@ -107,6 +108,30 @@ def judge_split(
                     yield Violation(
                         "split-stays", spec.branch, found, "", path=at, commit=facts.sha
                     )
+
+
+def _leaks(spec: BranchSpec, facts: CommitFacts) -> Iterator[Violation]:
+    """What the branch's own leak checks found, as their reports say."""
+    for path, report in facts.reports.items():
+        count = report.get("leaks")
+        if not isinstance(count, int) or count <= 0:
+            continue
+        pairs = report.get("pairs")
+        named = [_pair(pair) for pair in pairs[:_NAMED]] if isinstance(pairs, list) else []
+        found = f"names {count} leaks: {'; '.join(named)}".removesuffix(": ")
+        yield Violation("split-leak-free", spec.branch, found, "", path=path, commit=facts.sha)
+
+
+def _pair(pair: object) -> str:
+    """A leak as a report names it: the check, and the two samples with their sides."""
+    if not isinstance(pair, Mapping):
+        return str(pair)[:200]
+    ends = [pair.get(end) for end in ("a", "b")]
+    named = [
+        f"{end.get('side')} {end.get('id')}" if isinstance(end, Mapping) else str(end)
+        for end in ends
+    ]
+    return f"{pair.get('check')}: {' and '.join(named)}"[:300]
 
 
 def _is_changed(spec: BranchSpec, facts: CommitFacts) -> bool:

@@ -370,6 +370,23 @@ def test_a_side_without_rows_is_no_content() -> None:
     assert broken("split", one, m1 | m2) == []
 
 
+def test_a_leak_that_the_branchs_own_checks_found_stops_it() -> None:
+    out, m = folder("data/split/1", train__a=A)
+    pair = {
+        "check": "near",
+        "a": {"side": "train", "id": "p/1"},
+        "b": {"side": "test", "id": "p/2"},
+    }
+    report = {"leaks": 2, "pairs": [pair, "?"]}
+    one = facts(held(out), held(out), reports={"reports/leaks.json": report})
+    found = judge_commit(SPECS[Branch("split")], one, OWNERS, m)
+    assert [(v.code, v.path) for v in found] == [("split-leak-free", "reports/leaks.json")]
+    assert "near: train p/1 and test p/2" in found[0].found
+    for fine in ({"leaks": 0}, {"leaks": "many"}, {}):
+        one = facts(held(out), held(out), reports={"reports/leaks.json": fine})
+        assert not judge_commit(SPECS[Branch("split")], one, OWNERS, m)
+
+
 # -- code --------------------------------------------------------------------------------------
 
 
