@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from dvc_branchflow.errors import FlowError
 from dvc_branchflow.project import Project
+from dvc_branchflow.work.looks import Look, all_looks
 from dvc_branchflow.work.records import RunRecord, read_records, record_in_tag
 
 
@@ -37,6 +38,12 @@ def runs(project: Project, model: str | None = None) -> list[RunRecord]:
                 found[tag] = record
     chosen = [record for record in found.values() if model in {None, record.model}]
     return sorted(chosen, key=lambda record: (record.when, record.tag))
+
+
+def looks(project: Project, model: str | None = None) -> list[Look]:
+    """Return every look at a test side, oldest first: by which code, on which split."""
+    project.require_history("runs --test-looks")
+    return all_looks(project, model)
 
 
 def compare(project: Project, tags: Sequence[str]) -> Comparison:

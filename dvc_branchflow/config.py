@@ -49,6 +49,11 @@ _BRANCH_KEYS: Mapping[str, dict[str, Any]] = {
         "additionalProperties": {"type": "string"},
         "description": "Named commands that have to pass before code or a release moves on.",
     },
+    "test_looks": {
+        "type": "integer",
+        "minimum": 1,
+        "description": "How often the branch's model may look at one split's test side.",
+    },
     "rules": {
         "type": "object",
         "additionalProperties": False,
@@ -83,6 +88,7 @@ class BranchRule:
     sample: float | None = None
     model: str | None = None
     checks: Mapping[str, str] = field(default_factory=dict)
+    test_looks: int | None = None
     severities: Mapping[str, Severity] = field(default_factory=dict)
 
     def match(self, branch: str) -> str | None:
@@ -222,6 +228,7 @@ def _rule(name: str, body: Mapping[str, Any], roles: Mapping[str, Role]) -> Bran
         sample=_sample(where, role, body),
         model=body.get("model"),
         checks=_checks(where, body),
+        test_looks=_test_looks(where, role, body),
         severities=_severities(where, role, body),
     )
 
@@ -297,6 +304,17 @@ def _checks(where: str, body: Mapping[str, Any]) -> dict[str, str]:
         isinstance(key, str) and isinstance(command, str) for key, command in value.items()
     ):
         raise _wrong(f"{where}.checks", "has to map names to commands")
+    return value
+
+
+def _test_looks(where: str, role: Role, body: Mapping[str, Any]) -> int | None:
+    value = body.get("test_looks")
+    if value is None:
+        return None
+    if role not in {Role.DEV, Role.STABLE}:
+        raise _wrong(f"{where}.test_looks", "only dev and stable branches evaluate")
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise _wrong(f"{where}.test_looks", f"{value!r} is no whole number above 0")
     return value
 
 

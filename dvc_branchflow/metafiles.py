@@ -79,12 +79,16 @@ class OutOptions:
 
 @dataclass(frozen=True, slots=True)
 class StageDef:
-    """A stage as `dvc.yaml` declares it; `deps` are literal paths or patterns over them."""
+    """A stage as `dvc.yaml` declares it; `deps` are literal paths or patterns over them.
+
+    `side` is the side of a split that the stage says it evaluates on: `meta: {side: test}`.
+    """
 
     name: str
     deps: tuple[PathPattern, ...]
     literal_deps: tuple[str, ...]
     outs: tuple[OutOptions, ...]
+    side: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -321,7 +325,14 @@ def _stage_def(name: str, body: Any, folder: str) -> StageDef:
         deps=tuple(PathPattern.of(dep) for dep in deps),
         literal_deps=tuple(dep for dep in deps if "${" not in dep),
         outs=tuple(outs),
+        side=_side(inner),
     )
+
+
+def _side(body: Mapping[str, Any]) -> str | None:
+    meta = body.get("meta")
+    side = meta.get("side") if isinstance(meta, dict) else None
+    return str(side) if side else None
 
 
 def _param_files(document: Mapping[str, Any], folder: str) -> Iterator[str]:

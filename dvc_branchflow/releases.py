@@ -66,10 +66,16 @@ def promote(project: Project, dev: str, report: Report, *, dry_run: bool = False
         return until_won(project, attempt, report)
 
 
-def release(project: Project, branch: str, bump: Bump | None, report: Report) -> ReleaseOutcome:
-    """Train, evaluate, fit finally and publish a stable branch: branch, tag and record, or none."""
+def release(
+    project: Project, branch: str, bump: Bump | None, report: Report, *, reason: str | None = None
+) -> ReleaseOutcome:
+    """Train, evaluate, fit finally and publish a stable branch: branch, tag and record, or none.
+
+    Args:
+        reason: why the test side may be looked at once more than the model's limit.
+    """
     project.require_history("release")
-    return release_branch(project, branch, None, bump, report)
+    return release_branch(project, branch, None, bump, report, reason)
 
 
 def plan(project: Project, branch: str, bump: Bump | None) -> ReleasePlan | None:

@@ -30,14 +30,16 @@ class SyncStep:
     error: BranchflowError | None = None
 
 
-def run(project: Project, branch: str, report: Report) -> RunOutcome:
+def run(project: Project, branch: str, report: Report, *, reason: str | None = None) -> RunOutcome:
     """Re-pin a branch at its upstreams' tips, reproduce its pipeline, judge, store, move the ref.
 
+    Args:
+        reason: why the test side may be looked at once more than the model's limit.
     Raises: RunError: a stage failed; no ref moved, its log is kept.
     """
     _check_role(project.spec(branch))
     project.require_history("run")
-    return run_branch(project, branch, None, report)
+    return run_branch(project, branch, None, report, reason=reason)
 
 
 def plan(project: Project, branch: str) -> RunPlan:

@@ -16,6 +16,7 @@ from dvc_branchflow import (
     ingest,
     init,
     pins,
+    rejects,
     releases,
     runs,
     status,
@@ -179,13 +180,20 @@ def _run(args: Arguments, report: Report) -> Result:
     if args.dry_run:
         planned = runs.plan(project, args.branch)
         return Result(planned, render.run_planned(planned))
-    outcome = runs.run(project, args.branch, report)
+    outcome = runs.run(project, args.branch, report, reason=args.reason)
     _tell_left_behind(project, report, args.branch)
     return Result(outcome, render.ran(outcome))
 
 
 def _add_branch(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("branch", help="the branch")
+
+
+def _add_run(parser: argparse.ArgumentParser) -> None:
+    _add_branch(parser)
+    parser.add_argument(
+        "--reason", metavar="WHY", help="go past the limit of looks at the test side"
+    )
 
 
 def _sync(args: Arguments, report: Report) -> Result:
@@ -219,23 +227,41 @@ def _release(args: Arguments, report: Report) -> Result:
     if args.dry_run:
         planned = releases.plan(project, args.branch, bump)
         return Result(planned, render.release_planned(planned))
-    outcome = releases.release(project, args.branch, bump, report)
+    outcome = releases.release(project, args.branch, bump, report, reason=args.reason)
     _tell_left_behind(project, report, args.branch, project.config.tracking)
     return Result(outcome, render.released(outcome))
 
 
 def _add_release(parser: argparse.ArgumentParser) -> None:
-    _add_branch(parser)
+    _add_run(parser)
     parser.add_argument("--major", action="store_true", help="make it a major version")
 
 
 def _runs(args: Arguments, _: Report) -> Result:
+    if args.test_looks:
+        found = compare.looks(_open(args), args.model)
+        return Result(found, render.looks(found))
     records = compare.runs(_open(args), args.model)
     return Result(records, render.run_list(records))
 
 
 def _add_runs(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", help="only this model's")
+    parser.add_argument(
+        "--test-looks",
+        action="store_true",
+        help="how often each test side was looked at, and by which code",
+    )
+
+
+def _rejects(args: Arguments, _: Report) -> Result:
+    found = rejects.rejects(_open(args), args.branch)
+    return Result(found, render.rejects(found, why=args.why))
+
+
+def _add_rejects(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("branch", nargs="?", help="the clean branch (default: the only one)")
+    parser.add_argument("--why", action="store_true", help="with the reasons, most frequent first")
 
 
 def _compare(args: Arguments, _: Report) -> Result:
@@ -381,7 +407,7 @@ COMMANDS: tuple[Command, ...] = (
         "result, stores its data, proves it on the DVC remote, commits, and moves the ref. A "
         "failing stage moves nothing.",
         "git branchflow run clean",
-        _add_branch,
+        _add_run,
         _run,
     ),
     Command(
@@ -419,6 +445,17 @@ COMMANDS: tuple[Command, ...] = (
         "git branchflow runs --model churn --json",
         _add_runs,
         _runs,
+        changes=False,
+    ),
+    Command(
+        "rejects",
+        "list what clean threw away, over time",
+        "Reads the reports that a clean branch's commits hold: rows and files kept and rejected, "
+        "for each partition at each run. The rejects themselves are in its rejects/ outs. Changes "
+        "nothing.",
+        "git branchflow rejects --why",
+        _add_rejects,
+        _rejects,
         changes=False,
     ),
     Command(

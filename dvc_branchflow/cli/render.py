@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,10 +15,12 @@ from dvc_branchflow.model import Role
 from dvc_branchflow.pins import PinOutcome
 from dvc_branchflow.policy.catalog import Rule
 from dvc_branchflow.policy.places import Placement
+from dvc_branchflow.rejects import Rejects
 from dvc_branchflow.releases import PromoteOutcome
 from dvc_branchflow.runs import SyncStep
 from dvc_branchflow.status import BranchStatus, FlowStatus
 from dvc_branchflow.switch import SwitchOutcome
+from dvc_branchflow.work.looks import Look
 from dvc_branchflow.work.records import RunRecord
 from dvc_branchflow.work.releasing import ReleaseOutcome, ReleasePlan
 from dvc_branchflow.work.running import RunOutcome, RunPlan
@@ -165,6 +168,54 @@ def run_list(records: Sequence[RunRecord]) -> str:
             (record.tag, when, *values, (record.certificate or "-")[:7], pins, short(record.commit))
         )
     return table(rows, ("release", "when", *names, "split", "pins", "commit"))
+
+
+def looks(found: Sequence[Look]) -> str:
+    """The looks at each test side, a split's certificate after the other."""
+    if not found:
+        return "no stage marked with 'meta: {side: test}' has run yet"
+    counts = Counter((look.certificate, look.model) for look in found)
+    rows = []
+    seen: Counter[tuple[str | None, str]] = Counter()
+    for look in sorted(found, key=lambda one: (str(one.certificate), one.model)):
+        key = (look.certificate, look.model)
+        seen[key] += 1
+        rows.append(
+            (
+                (look.certificate or "-")[:10], look.model, f"{seen[key]} of {counts[key]}",
+                local_time(look.when), look.branch, short(look.commit), ", ".join(look.stages),
+                look.reason or "",
+            )
+        )  # fmt: skip
+    header = ("split", "model", "look", "when", "branch", "commit", "stage", "reason")
+    return table(rows, header)
+
+
+def rejects(found: Sequence[Rejects], *, why: bool) -> str:
+    """What each run of the cleaning kept and rejected, and on request why."""
+    if not found:
+        return "no report of a cleaning yet"
+    lines = [
+        table(
+            (
+                (
+                    local_time(row.when), short(row.commit), row.report,
+                    f"{row.kept:,} of {row.rows:,}", f"{row.files_kept:,} of {row.files:,}",
+                    "" if row.is_current else "replaced since",
+                )
+                for row in found
+            ),
+            ("when", "commit", "report", "rows kept", "files kept", ""),
+        )
+    ]  # fmt: skip
+    if why:
+        reasons: Counter[str] = Counter()
+        for row in found:
+            reasons.update(row.reasons if row.is_current else {})
+        lines.append("now, over all partitions:")
+        rows = [(f"  {count:,}", reason) for reason, count in reasons.most_common()]
+        lines.append(table(rows) or "  nothing was rejected")
+    return "\n".join(lines)
 
 
 def comparison(found: Comparison) -> str:

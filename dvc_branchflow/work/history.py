@@ -7,7 +7,7 @@ the commit's own changes on top, so that the cost grows with what is judged, not
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from typing import Any
 
 from dvc_branchflow.git import Git
@@ -124,11 +124,18 @@ class History:
             self._read[id(entries)] = self._parser.read(wanted)
         return self._read[id(entries)]
 
-    def reports(self, sha: Sha) -> dict[str, Mapping[str, Any]]:
-        """Return the JSON documents that Git holds among the outs of a commit's stages."""
+    def reports(
+        self, sha: Sha, among: Container[str] | None = None
+    ) -> dict[str, Mapping[str, Any]]:
+        """Return the JSON documents that Git holds among the outs of a commit's stages.
+
+        Args:
+            among: only these paths; None: all.
+        """
         tree = self.tree(sha)
         stages: Iterable[LockedStage] = self.held(sha).stages
-        paths = [p for stage in stages for p in stage.outs if p.endswith(".json")]
+        outs = [path for stage in stages for path in stage.outs if path.endswith(".json")]
+        paths = [path for path in outs if among is None or path in among]
         entries = {path: self._git.entry(tree, path) for path in paths}
         shas = {path: entry.sha for path, entry in entries.items() if entry}
         sizes = self._git.sizes(shas.values())

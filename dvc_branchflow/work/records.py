@@ -10,17 +10,17 @@ from typing import Any
 
 from dvc_branchflow.errors import ConfigError
 from dvc_branchflow.git import Git
+from dvc_branchflow.gitobjects import EXECUTABLE_MODE, FILE_MODE
 from dvc_branchflow.model import Branch, Sha
 from dvc_branchflow.project import Project
 from dvc_branchflow.versions import parse_tag
-from dvc_branchflow.work.commits import read_commits
 
 SCHEMA = "branchflow/run/1"
 FOLDER = "runs"
 CERTIFICATE_FILE = "certificate.json"
 METRICS_FILE = "metrics.json"
 _RECORD_PATH = re.compile(rf"{FOLDER}/.+/v\d+\.\d+\.\d+\.json")
-_MAPPINGS = ("code", "pins", "params", "metrics", "outs", "checks", "environment")
+_MAPPINGS = ("code", "pins", "params", "metrics", "outs", "checks", "environment", "test")
 _KINDS: Mapping[str, type | tuple[type, ...]] = {
     **dict.fromkeys(_MAPPINGS, dict),
     "certificate": (str, type(None)),
@@ -39,6 +39,7 @@ class RunRecord:
         certificate: digest of the split that it was evaluated on, None where there is none.
         metrics: metrics file → its content.
         outs: path → md5, size in bytes and, for what the release ships, sha256.
+        test: the looks at the test side: which stages, on which certificate, the how manyth.
         seconds: how long its pipeline took.
     """
 
@@ -57,6 +58,7 @@ class RunRecord:
     seconds: float
     who: str
     when: str
+    test: Mapping[str, Any] = field(default_factory=dict)
     schema: str = field(default=SCHEMA)
 
     def to_json(self) -> str:
@@ -117,12 +119,13 @@ def record_in_tag(git: Git, sha: Sha, tag: str) -> RunRecord | None:
 
 def certificate_of(project: Project, pins: Mapping[Branch, Sha]) -> str | None:
     """Return the split certificate at the pinned commits, None where none of them has one."""
-    for data in read_commits(project.git, list(pins.values())).values():
-        entry = data.files.get(CERTIFICATE_FILE)
-        if entry is None:
+    git = project.git
+    for commit in git.commits(pins.values()).values():
+        entry = git.entry(commit.tree, CERTIFICATE_FILE)
+        if entry is None or entry.mode not in {FILE_MODE, EXECUTABLE_MODE}:
             continue
         try:
-            found = json.loads(project.git.read_blobs([entry.sha])[entry.sha])
+            found = json.loads(git.read_blobs([entry.sha])[entry.sha])
             return str(found["certificate"])
         except (ValueError, KeyError, TypeError, RecursionError):
             continue

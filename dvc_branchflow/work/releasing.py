@@ -8,7 +8,7 @@ import os
 import platform
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,11 +31,12 @@ from dvc_branchflow.project import Project, Tip
 from dvc_branchflow.versions import FIRST, Bump, latest_version, release_tag
 from dvc_branchflow.work.code import CodeBoundary
 from dvc_branchflow.work.commits import CommitData, read_commit
+from dvc_branchflow.work.looks import evaluations, looks_at, require_look
 from dvc_branchflow.work.pinning import PinPlan, pinned_outs, plan_pins
 from dvc_branchflow.work.pipeline import is_current
 from dvc_branchflow.work.publish import Move, NewTag, publish, require_movable
 from dvc_branchflow.work.records import RunRecord, certificate_of
-from dvc_branchflow.work.running import Candidate, execute, until_won
+from dvc_branchflow.work.running import Candidate, execute, reason_trailer, until_won
 from dvc_branchflow.work.transfer import Report
 from dvc_branchflow.work.worktrees import branch_lock, log_path, park_worktree
 
@@ -111,11 +112,13 @@ def release_branch(
     wanted: Mapping[Branch, Sha] | None,
     bump: Bump | None,
     report: Report,
+    reason: str | None = None,
 ) -> ReleaseOutcome:
     """Train, evaluate, fit finally, check, and publish branch, tag and record together.
 
     Args:
         wanted: upstream → commit to train on; None: what the branch pins now.
+        reason: why the test side may be looked at once more than the model's limit.
     Raises: RunError: a stage or a check failed; nothing moved. Others as in `publish`.
     """
 
@@ -128,7 +131,7 @@ def release_branch(
         plan = plan_release(project, spec, targets, bump)
         if plan is None:
             return ReleaseOutcome(spec.branch, None, None)
-        return _release(project, spec, plan, report)
+        return _release(project, spec, plan, report, reason)
 
     with branch_lock(project, Branch(branch), report):
         return until_won(project, attempt, report)
@@ -179,18 +182,21 @@ def run_checks(
 
 
 def _release(
-    project: Project, spec: BranchSpec, plan: ReleasePlan, report: Report
+    project: Project, spec: BranchSpec, plan: ReleasePlan, report: Report, reason: str | None
 ) -> ReleaseOutcome:
+    require_look(project, spec, certificate_of(project, plan.pins.pins.commits), reason)
     env = {
         "BRANCHFLOW_MODEL": plan.model,
         "BRANCHFLOW_TAG": plan.tag,
         "BRANCHFLOW_BRANCH": plan.branch,
     }
-    made = execute(project, spec, plan.tip, plan.pins, env, report)
+    made = execute(project, spec, plan.tip, plan.pins, env, report, reason)
     checks = run_checks(project, spec.branch, spec.rule.checks, made.worktree, env, report)
     draft = _record(project, spec, plan, made, checks)
-    card = Change(CARD_FILE, _card(draft).encode())
-    trailers = "\n".join([*plan.pins.trailers, f"Release: {plan.tag}"])
+    looked = evaluations(made.data.pipeline, made.data.stages)
+    card = Change(CARD_FILE, _card(draft, [p for s in looked.values() for p in s.outs]).encode())
+    lines = [*plan.pins.trailers, *reason_trailer(reason), f"Release: {plan.tag}"]
+    trailers = "\n".join(lines)
     commit = NewCommit(
         made.commit.parents,
         f"Release {plan.tag}: {plan.reason}\n\n{trailers}\n",
@@ -244,6 +250,7 @@ def _record(
     checks: Mapping[str, Any],
 ) -> RunRecord:
     data = made.data
+    certificate = certificate_of(project, plan.pins.pins.commits)
     return RunRecord(
         tag=plan.tag,
         model=plan.model,
@@ -254,7 +261,7 @@ def _record(
             "digest": code_digest(project, spec, data),
         },
         pins={str(name): str(sha) for name, sha in plan.pins.pins.commits.items()},
-        certificate=certificate_of(project, plan.pins.pins.commits),
+        certificate=certificate,
         params=_params(data),
         metrics=_metrics(made.worktree),
         outs=_shipped(project, data),
@@ -263,7 +270,19 @@ def _record(
         seconds=round(made.seconds, 1),
         who=project.git.identity(),
         when=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        test=_test(project, spec, plan, made, certificate),
     )
+
+
+def _test(
+    project: Project, spec: BranchSpec, plan: ReleasePlan, made: Candidate, certificate: str | None
+) -> dict[str, Any]:
+    """The evaluations of a release on the test side, and the how manyth look it is."""
+    before = read_commit(project.git, plan.tip.sha).stages
+    stages = evaluations(made.data.pipeline, made.data.stages)
+    ran = any(stage not in before for stage in stages.values())
+    looks = len(looks_at(project, spec, certificate)) + int(ran)
+    return {"certificate": certificate, "stages": sorted(stages), "looks": looks}
 
 
 def _promoted(project: Project, tip: Sha) -> str | None:
@@ -314,18 +333,20 @@ def _environment() -> dict[str, str]:
     }
 
 
-def _card(record: RunRecord) -> str:
-    """The model card: Markdown with the front matter that Hugging Face's hub reads."""
+def _card(record: RunRecord, evaluated: Collection[str]) -> str:
+    """The model card: Markdown with the front matter that Hugging Face's hub reads.
+
+    Args:
+        evaluated: paths of the weights whose scores the metrics are.
+    """
     metrics = "\n".join(
         f"| {name} | {value:.6g} |" for name, value in record.flat_metrics().items()
     )
     pins = "\n".join(f"| {name} | `{sha}` |" for name, sha in record.pins.items())
-    outs = "\n".join(
-        f"| `{path}` | `{fields['md5']}` | {fields.get('size', '')} |"
-        for path, fields in record.outs.items()
-        if "sha256" in fields
-    )
+    shipped = {path for path, fields in record.outs.items() if "sha256" in fields}
     params = json.dumps(record.params, indent=2, sort_keys=True)
+    certificate = f"`{record.certificate}`" if record.certificate else "none"
+    looks = record.test.get("looks", 0)
     return f"""---
 library_name: scikit-learn
 tags: [dvc-branchflow]
@@ -335,12 +356,29 @@ version: {record.version}
 
 # {record.model} {record.version}
 
-Evaluated once on the test side; the weights that ship were then fitted on all data, so the
-metrics below are those of the evaluated weights, not of the shipped ones.
+Two sets of weights come out of a release. One was evaluated, once, on the test side; the scores are
+its own. The other one ships: the same code, fitted on all data, the test side as well, so that no
+score on that side can be its own.
+
+## Evaluated weights
+
+| out | md5 | bytes |
+|---|---|---|
+{_weights(record, set(evaluated) - shipped)}
 
 | metric | value |
 |---|---|
 {metrics}
+
+Split certificate: {certificate}. Looks at this test side by this model so far: {looks}.
+
+## Shipped weights
+
+| out | md5 | bytes |
+|---|---|---|
+{_weights(record, shipped)}
+
+They carry no test score.
 
 ## Data
 
@@ -348,20 +386,20 @@ metrics below are those of the evaluated weights, not of the shipped ones.
 |---|---|
 {pins}
 
-Split certificate: `{record.certificate}`
-
-## What ships
-
-| out | md5 | bytes |
-|---|---|---|
-{outs}
-
 ## Params
 
 ```json
 {params}
 ```
 """
+
+
+def _weights(record: RunRecord, paths: Collection[str]) -> str:
+    rows = {path: record.outs[path] for path in sorted(paths) if path in record.outs}
+    return "\n".join(
+        f"| `{path}` | `{fields['md5']}` | {fields.get('size', '')} |"
+        for path, fields in rows.items()
+    )
 
 
 def _last_lines(log: Path) -> list[str]:

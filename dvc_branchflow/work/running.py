@@ -14,9 +14,11 @@ from dvc_branchflow.git import NewCommit
 from dvc_branchflow.model import Branch, Sha
 from dvc_branchflow.project import Project, Tip
 from dvc_branchflow.work.commits import CommitData, read_commit
+from dvc_branchflow.work.looks import require_look
 from dvc_branchflow.work.pinning import PinPlan, pinned_outs, plan_pins
 from dvc_branchflow.work.pipeline import RunResult, is_current, reproduce
 from dvc_branchflow.work.publish import Move, publish, require_movable
+from dvc_branchflow.work.records import certificate_of
 from dvc_branchflow.work.transfer import Report
 from dvc_branchflow.work.worktrees import branch_lock, lay_worktree, log_path, park_worktree
 
@@ -80,11 +82,13 @@ def run_branch(
     report: Report,
     *,
     always: bool = True,
+    reason: str | None = None,
 ) -> RunOutcome:
     """Re-pin a branch, reproduce its pipeline, judge it, store its data, and move the ref.
 
     Args:
         always: ask `dvc repro` even where nothing looks behind.
+        reason: why the test side may be looked at once more than the model's limit.
     Raises: RunError, RejectedError, StorageError, …: nothing moved.
     """
 
@@ -94,7 +98,10 @@ def run_branch(
         plan = plan_run(project, branch, wanted)
         if not (plan.is_needed or always):
             return RunOutcome(spec.branch, (), (), (), None, 0.0, None)
-        made = execute(project, spec, plan.tip, plan.pins, {}, report)
+        if plan.is_needed:
+            certificate = certificate_of(project, plan.pins.pins.commits)
+            require_look(project, spec, certificate, reason)
+        made = execute(project, spec, plan.tip, plan.pins, {}, report, reason)
         moved = made.sha != plan.tip.sha
         if moved:
             move = Move(spec.branch, plan.tip, made.sha)
@@ -135,6 +142,7 @@ def execute(
     pins: PinPlan,
     env: Mapping[str, str],
     report: Report,
+    reason: str | None = None,
 ) -> Candidate:
     """Run a branch's pipeline on its (new) pins and write the commit; no ref moves.
 
@@ -142,7 +150,7 @@ def execute(
     """
     started = time.monotonic()
     parents = [tip.sha, *(sha for sha in pins.upstreams if sha != tip.sha)]
-    message = _message(spec, pins, ())
+    message = _message(spec, pins, (), reason)
     base = tip.sha
     if pins.changes:
         base = project.git.write_commits([NewCommit(parents, message, pins.changes)])[0]
@@ -155,18 +163,23 @@ def execute(
         env={"BRANCHFLOW_BRANCH": spec.branch, **env}, report=report,
     )  # fmt: skip
     changes = (*pins.changes, *result.changes)
-    commit = NewCommit(parents, _message(spec, pins, result.stages), changes)
+    commit = NewCommit(parents, _message(spec, pins, result.stages, reason), changes)
     sha = project.git.write_commits([commit])[0] if changes else tip.sha
     park_worktree(project, spec.branch, sha)
     made = read_commit(project.git, sha)
     return Candidate(commit, sha, made, result, worktree, time.monotonic() - started)
 
 
-def _message(spec: BranchSpec, pins: PinPlan, stages: tuple[str, ...]) -> str:
+def _message(spec: BranchSpec, pins: PinPlan, stages: tuple[str, ...], reason: str | None) -> str:
     if pins.moved:
         what = f"Pin {', '.join(pins.moved)}"
         subject = f"{what} and run {len(stages)} stages" if stages else what
     else:
         subject = f"Run {len(stages)} stages of {spec.branch}"
-    trailers = "\n".join(pins.trailers)
+    trailers = "\n".join([*pins.trailers, *reason_trailer(reason)])
     return f"{subject}\n\n{trailers}\n" if trailers else f"{subject}\n"
+
+
+def reason_trailer(reason: str | None) -> list[str]:
+    """Return the trailer line of a reason, on one line whatever was typed."""
+    return [f"Reason: {' '.join(reason.split())}"] if reason and reason.strip() else []
