@@ -316,7 +316,9 @@ class _Layout:
         return grown
 
     def _template(self, role: str) -> dict[str, str]:
-        root = package_files("dvc_branchflow") / "templates" / role
+        templates = package_files("dvc_branchflow") / "templates"
+        own = templates / f"{role}_{self.request.kind}"  # where a kind of data needs its own
+        root = own if own.is_dir() else templates / role
         marks = self._marks()
         found: dict[str, str] = {}
         for relpath, file in _walk(root, ""):

@@ -78,8 +78,8 @@ def require_look(
     looks = looks_at(project, spec, certificate)
     if len(looks) >= limit:
         raise RejectedError(
-            f"the test side of split {(certificate or 'without certificate')[:10]} was looked at "
-            f"{len(looks)} times for '{spec.model}', and the limit is {limit}",
+            f"looks at the test side of split {(certificate or 'without certificate')[:10]} for "
+            f"'{spec.model}' so far: {len(looks)}, and the limit is {limit}",
             hint=f"git branchflow runs --test-looks --model {spec.model}; or give --reason WHY",
         )
 
