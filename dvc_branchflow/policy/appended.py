@@ -29,8 +29,7 @@ def judge(
     for old, new in _pairs(facts):
         before = manifests.get(old.oid) if old else manifest.EMPTY
         if before is not None and new.oid in manifests:
-            yield from _entries_kept(spec, facts, new, before, manifests[new.oid])
-            yield from _entries_sound(spec, facts, new, before, manifests[new.oid])
+            yield from _entries(spec, facts, new, before, manifests[new.oid])
     yield from _no_pipeline(spec, facts)
     if not facts.trailers["Source"] and _adds_data(facts, manifests):
         found = "adds data, and its message has no 'Source:' trailer"
@@ -48,7 +47,26 @@ def _outs_kept(spec: BranchSpec, facts: CommitFacts, parent: Held) -> Iterator[V
             yield _lost(spec, facts, path, f"has other content: {new.oid}, before {old.oid}")
 
 
-def _entries_kept(
+def _entries(
+    spec: BranchSpec, facts: CommitFacts, out: Out, before: bytes, now: bytes
+) -> Iterator[Violation]:
+    """Judge a manifest that has to be the one before it, with entries put in where they belong."""
+    added = manifest.added(before, now)
+    for entry in added:
+        if manifest.lookup(before, entry.relpath) is not None:
+            break  # a change, or a second entry that would hide the old one
+        try:
+            parse_path(entry.relpath)
+        except ConfigError as error:
+            yield Violation("hostile-path", spec.branch, error.message, "", path=out.path)
+            return
+    else:
+        if manifest.splice(before, {entry.relpath: entry.oid for entry in added}) == now:
+            return
+    yield from _entries_lost(spec, facts, out, before, now)
+
+
+def _entries_lost(
     spec: BranchSpec, facts: CommitFacts, out: Out, before: bytes, now: bytes
 ) -> Iterator[Violation]:
     lost = manifest.added(now, before)
@@ -58,30 +76,15 @@ def _entries_kept(
         yield _lost(spec, facts, f"{out.path}/{entry.relpath}", found)
     if len(lost) > _NAMED:
         yield _lost(spec, facts, out.path, f"lost or changed {len(lost)} entries in all")
-
-
-def _entries_sound(
-    spec: BranchSpec, facts: CommitFacts, out: Out, before: bytes, now: bytes
-) -> Iterator[Violation]:
-    """Judge what a manifest adds: an entry under an old name would hide the old one."""
-    added = manifest.added(before, now)
-    for entry in added:
+    if lost:
+        return
+    for entry in manifest.added(before, now):
         if manifest.lookup(before, entry.relpath) is not None:
             found = "stands in the manifest twice, with other content"
             yield _lost(spec, facts, f"{out.path}/{entry.relpath}", found)
             return
-        try:
-            parse_path(entry.relpath)
-        except ConfigError as error:
-            yield Violation(
-                "hostile-path", spec.branch, error.message, "", path=out.path, commit=facts.sha
-            )
-            return
-    spliced = manifest.splice(before, {entry.relpath: entry.oid for entry in added})
-    lost_nothing = not manifest.added(now, before)
-    if lost_nothing and spliced != now:
-        found = "has a manifest that dvc would not write: entries twice, or out of order"
-        yield Violation("bad-metadata", spec.branch, found, "", path=out.path, commit=facts.sha)
+    found = "has a manifest that dvc would not write: entries twice, or out of order"
+    yield Violation("bad-metadata", spec.branch, found, "", path=out.path)
 
 
 def _no_pipeline(spec: BranchSpec, facts: CommitFacts) -> Iterator[Violation]:

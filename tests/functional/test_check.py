@@ -5,10 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import time
 from pathlib import Path
 
 import pytest
 
+from dvc_branchflow.manifest import Entry, manifest_oid, render
+from dvc_branchflow.model import Oid, Out
+from dvc_branchflow.objects import DirectoryStore
+from dvc_branchflow.project import Project
+from dvc_branchflow.work.transfer import read_manifests
 from tests.functional.conftest import Team, branchflow, object_path, says
 from tests.support.repos import Shell, bare_origin, clone
 
@@ -342,3 +348,41 @@ def test_two_clones_and_the_server_agree(hooked: Team) -> None:
     assert "raw-append-only" in done.stderr
     assert branchflow(other, "check").returncode == 1
     assert Path(other.cwd).is_dir()
+
+
+# -- bounds ------------------------------------------------------------------------------------
+
+
+def test_manifests_are_read_within_bounds(team: Team, as_user: None) -> None:
+    body = render([Entry("a", Oid("a" * 32))])
+    out = Out("data/raw/1", manifest_oid(body))
+    put = team.store / "files" / "md5" / out.oid[:2] / out.oid[2:]
+    put.parent.mkdir(parents=True)
+    put.write_bytes(body)
+    project = Project.open(team.sh.cwd)
+    found, reasons = read_manifests(project, [out], max_bytes=len(body) - 1, seconds=5)
+    assert not found
+    assert "too much to be judged" in reasons[out.oid]
+    assert not project.cache.has(out.oid)
+    found, reasons = read_manifests(project, [out], max_bytes=len(body), seconds=5)
+    assert found == {out.oid: body}
+    lost = Out("data/raw/2", Oid("b" * 32 + ".dir"))
+    found, reasons = read_manifests(project, [out, lost], max_bytes=1000, seconds=5)
+    assert found == {out.oid: body}
+    assert reasons == {lost.oid: "is not on the DVC remote"}
+    project.cache.path(out.oid).chmod(0o644)
+    project.cache.path(out.oid).write_bytes(b"[]")
+    _, reasons = read_manifests(project, [out], max_bytes=1000, seconds=5)
+    assert "damaged" in reasons[out.oid]
+
+
+def test_a_dvc_remote_that_hangs_is_left_behind(
+    team: Team, as_user: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = Project.open(team.sh.cwd)
+    monkeypatch.setattr(DirectoryStore, "sizes", lambda *_: time.sleep(30))
+    started = time.monotonic()
+    lost = Out("data/raw/2", Oid("b" * 32 + ".dir"))
+    _, reasons = read_manifests(project, [lost], max_bytes=1000, seconds=0.5)
+    assert reasons == {lost.oid: "the DVC remote did not answer in time"}
+    assert time.monotonic() - started < 5

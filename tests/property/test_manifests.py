@@ -64,3 +64,13 @@ def test_what_was_added_is_the_difference(old: dict[str, Oid], new: dict[str, Oi
     found = manifest.added(manifest.render(before), manifest.render(after))
     assert found == sorted(after - before)
     assert manifest.oids(manifest.render(after)) == set(new.values())
+
+
+@given(files, files)
+def test_growth_is_found_wherever_it_is_put_in(old: dict[str, Oid], new: dict[str, Oid]) -> None:
+    grown = {**new, **old}  # what stood there keeps its content
+    before, after = (
+        manifest.render(Entry(*item) for item in listed.items()) for listed in (old, grown)
+    )
+    found = manifest.added(before, after)
+    assert sorted(found) == sorted(Entry(name, grown[name]) for name in grown.keys() - old.keys())
