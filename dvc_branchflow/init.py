@@ -172,9 +172,7 @@ class _Layout:
         shown = main is not None and self._is_checked_out(project)
         was_unborn = self._tip(self.tracking) is None
         if main and shown and not was_unborn and project.git_remote is None:
-            project.git.run(
-                *NO_HOOKS, "merge", "--ff-only", "--quiet", main, cwd=self._top(project)
-            )
+            self._fast_forward(project, main)
             project.refresh()
         tips = {branch: project.tips.get(branch) for branch in new}
         moves = [Move(b, tips[b], sha) for b, sha in new.items() if _sha(tips[b]) != sha]
@@ -185,9 +183,7 @@ class _Layout:
 
     def _show(self, project: Project, main: Sha, *, was_unborn: bool) -> None:
         if not was_unborn:
-            project.git.run(
-                *NO_HOOKS, "merge", "--ff-only", "--quiet", main, cwd=self._top(project)
-            )
+            self._fast_forward(project, main)
             return
         ref = f"refs/heads/{self.tracking}"
         if ref not in project.refs:

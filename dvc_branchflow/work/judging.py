@@ -43,6 +43,7 @@ from dvc_branchflow.work.transfer import read_manifests
 HEADS, TAGS = "refs/heads/", "refs/tags/"
 _MAX_MANIFEST_BYTES = 1024**3
 _MAX_SECONDS = 60.0
+_Asked = tuple[Out, str, BranchSpec, Sha]  # a directory, the rule that asks, for which commit
 _NO_FLOW = "no branchflow.yaml on the main branch: only sizes, names and paths were judged"
 
 
@@ -135,11 +136,13 @@ class _Judgement:
         )  # fmt: skip
         self._own = self._own_commits()
         self._history.load(sha for shas in self._own.values() for sha in shas)
+        self._unproven: list[Violation] = []
         self._tags = {move.ref: self._tag(move) for move in case.moves}
 
     def verdict(self) -> Verdict:
         """Have everything judged."""
         found = [*self._judge_refs(), *self._judge_branches(), *self._judge_config()]
+        found = [*self._unproven, *found]
         judged = {*self._new, *(sha for shas in self._own.values() for sha in shas)}
         return Verdict(
             refs=tuple(short_name(move.ref) for move in self._case.moves),
@@ -254,10 +257,10 @@ class _Judgement:
             is_on_stable=commit is not None
             and any(self._lines.is_made_on(self._specs[name], commit) for name in stable),
             held=self._history.held(commit) if commit else Held(),
-            folders=self._folders_read(commit) if commit and stable else {},
+            folders=self._folders_read(self._specs[stable[0]], commit) if commit and stable else {},
         )
 
-    def _folders_read(self, commit: Sha) -> dict[str, Oid]:
+    def _folders_read(self, spec: BranchSpec, commit: Sha) -> dict[str, Oid]:
         """The oids of those deps of a release's stages that are folders above its data."""
         try:
             data = read_commit(self._git, commit)
@@ -266,8 +269,10 @@ class _Judgement:
         deps = {path for stage in data.stages for path in stage.deps} - data.outs.keys()
         below = {dep: outs_below(data, dep) for dep in deps}
         folders = {dep: [out for out in outs if out.is_dir] for dep, outs in below.items() if outs}
-        wanted = [out for outs in folders.values() for out in outs]
-        manifests, _ = self._read_manifests(wanted)
+        asked = {
+            out.oid: (out, "inputs-true", spec, commit) for outs in folders.values() for out in outs
+        }
+        manifests = self._manifests(asked)
         return {
             dep: oid
             for dep, outs in folders.items()
@@ -284,8 +289,11 @@ class _Judgement:
             is_history=self._case.is_history,
         )  # fmt: skip
         facts = [(self._specs[name], one) for name in self._own for one in reader.facts(name)]
-        manifests, unproven = self._manifests(facts)
-        yield from unproven
+        asked: dict[Oid, _Asked] = {}
+        for spec, one in facts:
+            for code, out in needed_manifests(spec, one, self._owners):
+                asked.setdefault(out.oid, (out, code, spec, one.sha))
+        manifests = self._manifests(asked)
         for spec, one in facts:
             yield from judge_commit(spec, one, self._owners, manifests)
         told = {sha for shas in self._own.values() for sha in shas}
@@ -294,24 +302,16 @@ class _Judgement:
                 for found in judge_paths(self._history.introduced(sha)):
                     yield replace(found, ref=name, commit=sha)
 
-    def _manifests(
-        self, facts: list[tuple[BranchSpec, CommitFacts]]
-    ) -> tuple[dict[Oid, bytes], list[Violation]]:
-        """The manifests that the rules ask for, and what can't be judged without them."""
-        asked: dict[Oid, tuple[Out, str, BranchSpec, Sha]] = {}
-        for spec, one in facts:
-            for code, out in needed_manifests(spec, one, self._owners):
-                asked.setdefault(out.oid, (out, code, spec, one.sha))
+    def _manifests(self, asked: Mapping[Oid, _Asked]) -> dict[Oid, bytes]:
+        """The manifests that rules ask for; what can't be had is noted as unproven."""
         if not asked:
-            return {}, []
+            return {}
         outs = [out for out, *_ in asked.values()]
-        found, reasons = self._read_manifests(outs)
-        return found, [_unproven(*asked[oid], reason) for oid, reason in reasons.items()]
-
-    def _read_manifests(self, outs: list[Out]) -> tuple[dict[Oid, bytes], dict[Oid, str]]:
-        return read_manifests(
+        found, reasons = read_manifests(
             self._project, outs, max_bytes=_MAX_MANIFEST_BYTES, seconds=_MAX_SECONDS
         )
+        self._unproven += [_not_seen(*asked[oid], reason) for oid, reason in reasons.items()]
+        return found
 
     def _judge_config(self) -> Iterator[Violation]:
         """Judge whether the next push could be judged by what this one makes of the config."""
@@ -371,7 +371,7 @@ class _Judgement:
                 yield one
 
 
-def _unproven(out: Out, code: str, spec: BranchSpec, sha: Sha, reason: str) -> Violation:
+def _not_seen(out: Out, code: str, spec: BranchSpec, sha: Sha, reason: str) -> Violation:
     return Violation(
         "unproven", spec.branch, f"can't be judged by {code}: its manifest {out.oid} {reason}",
         "", path=out.path, commit=sha, severity=spec.rule.severities.get(code, Severity.ERROR),

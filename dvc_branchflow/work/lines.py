@@ -46,6 +46,7 @@ class Lines:
         self._whole = {name for name, spec in specs.items() if spec.role in _WHOLE}
         self._new = dict.fromkeys(new)
         self._ancestors: dict[Sha, set[Sha]] = {}
+        self._made_on: dict[Branch, set[Sha]] = {}
         self._on: dict[tuple[Branch, Sha], bool] = {}
         self._behind: dict[tuple[Sha, Sha], bool] = {}
 
@@ -114,11 +115,13 @@ class Lines:
 
     def is_made_on(self, spec: BranchSpec, sha: Sha) -> bool:
         """Whether a stable branch's own line holds a commit: no merge brought it, no dev branch."""
-        for tip in self.tips.get(spec.branch, ()):
-            line = self._git.reachable([tip], (), first_parent=True)
-            if sha in self._since_birth(spec, line):
-                return True
-        return False
+        if spec.branch not in self._made_on:
+            lines = [
+                self._since_birth(spec, self._git.reachable([tip], (), first_parent=True))
+                for tip in self.tips.get(spec.branch, ())
+            ]
+            self._made_on[spec.branch] = {sha for line in lines for sha in line}
+        return sha in self._made_on[spec.branch]
 
     def brought_by(self, refs: Mapping[str, Sha]) -> dict[Sha, str]:
         """Return for each new commit the short name of a ref that brings it."""
