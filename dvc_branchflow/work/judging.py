@@ -28,7 +28,7 @@ from dvc_branchflow.model import (
 )
 from dvc_branchflow.policy.any_branch import judge_paths
 from dvc_branchflow.policy.catalog import RULES
-from dvc_branchflow.policy.facts import CommitFacts, Held, RefFacts, TagFacts
+from dvc_branchflow.policy.facts import Held, RefFacts, TagFacts
 from dvc_branchflow.policy.judge import judge_commit, needed_manifests, settle
 from dvc_branchflow.policy.moves import judge_number, judge_ref, short_name
 from dvc_branchflow.project import Project

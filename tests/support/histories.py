@@ -28,9 +28,10 @@ from dvc_branchflow.metafiles import (
     render_pins,
     render_pointer,
 )
-from dvc_branchflow.model import ZERO_SHA, Branch, Oid, Out, Pins, Sha
+from dvc_branchflow.model import ZERO_SHA, Branch, Oid, Out, Pins, Sample, Sha
 from dvc_branchflow.objects import object_key
 from dvc_branchflow.plain import dump_yaml
+from dvc_branchflow.sampling import sampled
 
 HEADS, TAGS = "refs/heads/", "refs/tags/"
 FLOW = """\
@@ -40,6 +41,7 @@ branches:
   clean: {role: clean, data: data/clean, rules: {clean-accounts: warn}}
   split: {role: split, data: data/split}
   dev/*: {role: dev}
+  dev/small: {role: dev, sample: 0.5}
   stable/*: {role: stable, code: "dev/{}"}
 """
 # Relative to the folder of the config file: it names the same place in the bare repository.
@@ -316,7 +318,7 @@ def lay(root: Path) -> World:
     }
     main = world.commit([], {path: File(text.encode()) for path, text in files.items()}, "Lay")
     world.tips[HEADS + "main"] = main
-    for branch in ("raw", "clean", "split", "dev/x", "feature"):
+    for branch in ("raw", "clean", "split", "dev/x", "dev/small", "feature"):
         world.tips[HEADS + branch] = main
     p1 = world.directory("data/raw/p1", {f"f{n}": f"row {n}" for n in range(4)})
     world.step("raw", {"data/raw/p1.dvc": File(render_pointer(p1))}, "Add\n\nSource: a test")
@@ -329,7 +331,8 @@ def lay(root: Path) -> World:
         "run.sh": File(b"#!/bin/sh\n", EXECUTABLE_MODE),
     }
     world.step("dev/x", code)
-    for branch in ("clean", "split", "dev/x"):
+    world.step("dev/small", code)
+    for branch in ("clean", "split", "dev/x", "dev/small"):
         repin(world, branch)
         if branch in _UPSTREAM:
             run(world, branch)
@@ -383,10 +386,18 @@ def tracked(refs: Mapping[str, Sha]) -> dict[str, Sha]:
 
 
 def repin(
-    world: World, branch: str, at: Sha | None = None, *, has_parent: bool = True,
-    extra: Changes | None = None,
-) -> Sha:  # fmt: skip
-    """Pin a branch's upstream: record, content and lineage."""
+    world: World,
+    branch: str,
+    at: Sha | None = None,
+    *,
+    has_parent: bool = True,
+    fraction: float | None = None,
+) -> Sha:
+    """Pin a branch's upstream: record, content and lineage.
+
+    Args:
+        fraction: how much of it; None: what the flow's config asks for.
+    """
     upstream = _UPSTREAM.get(branch, "split")
     sha = at or world.tip(upstream)
     data = _PUBLISHES[upstream]
@@ -394,11 +405,23 @@ def repin(
     changes: dict[str, File | None] = {
         path: None for path in files if path.endswith(".dvc") and f"{path}/".startswith(data)
     }
+    part = fraction or (0.5 if branch == "dev/small" else 1.0)
+    sample = Sample(part, branch)
     for path, out in world.outs(sha, data).items():
-        changes[pointer_path(path)] = File(render_pointer(out))
-    changes["pins.yaml"] = File(render_pins(Pins({Branch(upstream): sha})))
-    changes |= extra or {}
+        held = out if part == 1 else _sampled(world, out, sample)
+        changes[pointer_path(path)] = File(render_pointer(held))
+    name = Branch(upstream)
+    pins = Pins({name: sha}, {name: sample} if part < 1 else {})
+    changes["pins.yaml"] = File(render_pins(pins))
     return world.step(branch, changes, f"Pin {upstream}", merge=[sha] if has_parent else [])
+
+
+def _sampled(world: World, out: Out, sample: Sample) -> Out:
+    entries = world.entries.get(out.oid)
+    if entries is None:
+        raise Unfit
+    chosen = sampled([Entry(name, Oid("")) for name in entries], sample)
+    return world.directory(out.path, {entry.relpath: entries[entry.relpath] for entry in chosen})
 
 
 def run(world: World, branch: str, entries: Mapping[str, str] | None = None) -> Sha:
@@ -532,7 +555,7 @@ def repin_and_run(world: World, choice: int) -> None:
 
 @legal
 def repin_dev(world: World, choice: int) -> None:
-    repin(world, "dev/x")
+    repin(world, ("dev/x", "dev/small")[choice % 2], fraction=0.3 if choice == 3 else None)
 
 
 @legal
@@ -605,17 +628,38 @@ def merge_main(world: World, choice: int) -> None:
 @legal
 def foxtrot(world: World, choice: int) -> None:
     """A merge the wrong way round: what the branch had is the second parent."""
-    branch = ("main", "dev/x", "raw", "main")[choice]
+    branch = ("main", "dev/x", "raw", "clean")[choice]
     start = world.tip(branch)
-    back = world.parents[start][:1]
+    ours, theirs = (f"docs/{world.fresh()}.md" for _ in range(2))
+    world.step(branch, {ours: File(b"ours\n")})
+    side = world.commit([start], {theirs: File(b"theirs\n")})
+    merged = world.commit([side, world.tip(branch)], {ours: File(b"ours\n")}, "Merge")
+    world.arrive(branch, merged)
+
+
+@legal
+def append_three_times_at_once(world: World, choice: int) -> None:
+    """An octopus."""
+    start = world.tip("raw")
+    grown = [_grown(world) for _ in range(3)]
+    sides = [world.commit([start], _p1(world, entries), SOURCE) for entries in grown[1:]]
+    world.step("raw", _p1(world, grown[0]), SOURCE)
+    together = {name: text for entries in grown for name, text in entries.items()}
+    world.step("raw", _p1(world, together), "Merge", merge=sides)
+
+
+@legal
+def commit_nothing(world: World, choice: int) -> None:
+    world.step(("raw", "stable/x", "split", "main")[choice], {})
+
+
+@legal
+def merge_documents(world: World, choice: int) -> None:
+    """What a forge's button makes of a pull request."""
     path = f"docs/{world.fresh()}.md"
-    world.step(branch, {path: File(b"ours\n")})
-    own = world.tip(branch)
-    other = f"docs/{world.fresh()}.md"
-    side = world.commit([start] if choice < 3 else list(back) or [start], {other: File(b"x\n")})
-    held = world.trees[own]
-    lacks = {p: f for p, f in held.items() if world.trees[side].get(p) != f}
-    world.arrive(branch, world.commit([side, own], lacks, "Merge"))
+    side = world.commit([world.tip("main")], {path: File(b"draft\n")})
+    side = world.commit([side], {path: File(b"done\n")})
+    world.step("main", {path: File(b"done\n")}, "Merge", merge=[side])
 
 
 @legal
@@ -680,6 +724,17 @@ def other_tags(world: World, choice: int) -> None:
         world.tips[f"{TAGS}note{world.fresh()}"] = world.tip(("raw", "feature")[choice % 2])
 
 
+@legal
+def release_another_model(world: World, choice: int) -> None:
+    name = f"z{world.fresh()}"
+    world.tips[f"{HEADS}dev/{name}"] = world.tip("dev/x")
+    born = _be_born(world, f"stable/{name}", world.tip("dev/x"))
+    tag = f"{name}@v1.0.0"
+    world.tips[TAGS + tag] = world.git.write_tag(tag, born, "x\n")
+    if choice % 2:
+        run(world, f"stable/{name}")
+
+
 # -- operations that break one ---------------------------------------------------------------------
 
 
@@ -702,12 +757,11 @@ def change_an_entry(world: World, choice: int) -> None:
 
 @illegal
 def name_no_source(world: World, choice: int) -> None:
-    message = ("Add", "Add\n\nSource: a\n\nmore", "Add\n\nSource:", "Source: a")[choice]
+    message = ("Add", "Add\n\nSource: a\n\nmore", "Add\n\nSource:", "Add\n\nResource: a")[choice]
     changes = _p1(world, _grown(world))
     parents = [world.tip("raw")]
     sha = world.arrive("raw", world.commit(parents, changes, message))
-    if choice < 3:
-        world.breaks("raw-source", "raw", sha)
+    world.breaks("raw-source", "raw", sha)
 
 
 @illegal
@@ -734,6 +788,53 @@ def lose_one_side_of_a_merge(world: World, choice: int) -> None:
     parents = [first, second] if choice < 2 else [second, first]
     sha = world.arrive("raw", world.commit(parents, _p1(world, wins), "Merge"))
     world.breaks("raw-append-only", "raw", sha)
+
+
+@illegal
+def lose_an_entry_for_a_while(world: World, choice: int) -> None:
+    """On a side line, or on the branch itself; the end holds everything."""
+    entries = world.listed("raw", "data/raw/p1")
+    kept = dict(sorted(entries.items())[1:])
+    whole = _p1(world, entries)
+    if choice % 2:
+        side = world.commit([world.tip("raw")], _p1(world, kept), SOURCE)
+        world.step("raw", whole, "Merge", merge=[side])
+    else:
+        side = world.step("raw", _p1(world, kept), SOURCE)
+        world.step("raw", whole, SOURCE)
+    world.breaks("raw-append-only", "raw", side)
+
+
+@illegal
+def push_to_the_wrong_branch(world: World, choice: int) -> None:
+    """A pipeline's branch to raw; a branch with data to main."""
+    if choice % 2:
+        tip = world.tip("clean")
+        if world.tip("raw") not in world.history(tip):
+            tip = repin(world, "clean")
+        world.arrive("raw", tip)
+        world.breaks("raw-no-pipeline", "raw", None, "clean")
+    else:
+        tip = world.tip(("dev/x", "raw")[choice // 2])
+        lacks = {p: f for p, f in world.trees[tip].items() if p.endswith((".dvc", "dvc.yaml"))}
+        sha = world.step("main", lacks, "Merge", merge=[tip])
+        world.breaks("main-no-outs", "main", sha, "dev/x", "raw")
+
+
+@illegal
+def hold_too_much_on_dev(world: World, choice: int) -> None:
+    """All, more than the config asks for, less than said, and a sample where there is none."""
+    if choice == 2:
+        repin(world, "dev/small")
+        out = world.directory("data/split", {"train/f": f"other {world.fresh()}"})
+        sha = world.step("dev/small", {"data/split.dvc": File(render_pointer(out))})
+        world.breaks("pins-true", "dev/small", sha, "split")
+    elif choice == 3:
+        sha = repin(world, "dev/x", fraction=0.5)
+        world.breaks("pins-true", "dev/x", sha, "split")
+    else:
+        sha = repin(world, "dev/small", fraction=(1.0, 0.9)[choice])
+        world.breaks("dev-sample", "dev/small", sha, "split")
 
 
 @illegal
@@ -889,7 +990,7 @@ def commit_what_no_branch_takes(world: World, choice: int) -> None:
         ("hostile-path", {f"docs/{number}\n.md": File(b"x\n")}),
         ("big-file-in-git", {f"big{number}.bin": File(bytes(5 * 1024 * 1024 + 1))}),
     )
-    code, changes = kinds[number % len(kinds)]
+    code, changes = kinds[(number + choice) % len(kinds)]
     sha = world.step(branch, changes)
     world.breaks(code, branch, sha)
     if number % 2:  # taken back, and still in the history
