@@ -28,6 +28,7 @@ from dvc_branchflow import (
     init,
     model,
     pins,
+    rejects,
     releases,
     runs,
     status,
@@ -38,7 +39,7 @@ from dvc_branchflow.cli.commands import COMMANDS, Command
 from dvc_branchflow.cli.parser import build_parser
 from dvc_branchflow.config import config_schema
 from dvc_branchflow.policy import catalog, places
-from dvc_branchflow.work import pinning, records, releasing, running
+from dvc_branchflow.work import looks, pinning, records, releasing, running
 
 DOCS = Path(__file__).resolve().parent
 _NOTE = "<!-- Written by docs/generate.py from the code; edit the code, then run `make docs`. -->\n"
@@ -85,7 +86,11 @@ _RESULTS: Mapping[str, tuple[str, tuple[type, ...]]] = {
         "ReleaseOutcome; under `--dry-run` ReleasePlan, or null where nothing is new",
         (releasing.ReleaseOutcome, releasing.ReleasePlan, pinning.PinPlan),
     ),
-    "runs": ("list of RunRecord", (records.RunRecord,)),
+    "runs": (
+        "list of RunRecord; with `--test-looks` list of Look",
+        (records.RunRecord, looks.Look),
+    ),
+    "rejects": ("list of Rejects", (rejects.Rejects,)),
     "compare": ("Comparison", (compare.Comparison,)),
     "check": (
         "Verdict; with `--explain` Rule, with `--why-not` Placement",
@@ -272,6 +277,7 @@ _DEFAULTS = {
     "sample": "none: all of the data",
     "model": "what `*` matched, else the last part of the name",
     "checks": "none",
+    "test_looks": "no limit",
     "rules": "`error` for every [rule](rules.md) of the role",
 }
 
@@ -319,6 +325,7 @@ in the other.
 Roles: {roles}.
 
 `partition` holds for raw and monitor branches, `sample` for dev, `code` for stable branches.
+`test_looks` holds for dev and stable branches: past it, `run` and `release` need a `--reason`.
 `checks` of a dev branch have to pass before `promote`, those of a stable branch before `release`;
 each is a command that runs in a shell at the root of the exact tree.
 
@@ -372,7 +379,7 @@ def _type(body: Mapping[str, Any]) -> str:
     kinds = body["type"] if isinstance(body["type"], list) else [body["type"]]
     words = {
         "array": "list of text", "object": "mapping", "string": "text", "number": "number",
-        "null": "null",
+        "integer": "whole number", "null": "null",
     }  # fmt: skip
     return " or ".join(words[kind] for kind in kinds)
 
