@@ -9,15 +9,16 @@ import os
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, note, settings
+from hypothesis import HealthCheck, Phase, example, given, note, settings
 from hypothesis import strategies as st
 
 from dvc_branchflow import check
 from dvc_branchflow.check import CheckRequest
+from dvc_branchflow.errors import BranchflowError
 from dvc_branchflow.model import ZERO_SHA, Sha, Verdict, Violation
 from dvc_branchflow.policy.catalog import RULES
 from dvc_branchflow.project import Project
@@ -37,6 +38,7 @@ from tests.support.histories import (
 from tests.support.isolation import isolated_env
 
 Deed = tuple[str, int]
+Template = Callable[[Path], World]
 Found = frozenset[tuple[str, str, str | None, str, str]]
 """A verdict without its wording: code, ref, commit, path, severity."""
 
@@ -66,8 +68,8 @@ def few(examples: int) -> settings:
 
 
 @pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    """A world to copy; this process sees nothing of the user's until all tests here are done."""
+def template(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Template]:
+    """Copies a world; this process sees nothing of the user's until all tests here are done."""
     env = isolated_env(tmp_path_factory.mktemp("home"))
     env |= {"GIT_AUTHOR_DATE": _WHEN, "GIT_COMMITTER_DATE": _WHEN}
     kept = {"PYTEST_CURRENT_TEST", "PYTEST_XDIST_WORKER", "PYTEST_XDIST_TESTRUNUID"}
@@ -76,7 +78,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
             patch.delenv(name)
         for name, value in env.items():
             patch.setenv(name, value)
-        yield lay(tmp_path_factory.mktemp("lawful"))
+        yield lay(tmp_path_factory.mktemp("lawful")).copy
 
 
 # -- the faces -------------------------------------------------------------------------------------
@@ -84,11 +86,11 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
 @contextmanager
 def world_after(
-    template: World, deeds: Iterable[Deed], *, is_cached: bool = True
+    template: Template, deeds: Iterable[Deed], *, is_cached: bool = True
 ) -> Iterator[World]:
     """A world of an example's own in which everything was done, and nothing is pushed yet."""
     with tempfile.TemporaryDirectory(prefix="one-judge-") as folder:
-        world = template.copy(Path(folder, "world"))
+        world = template(Path(folder, "world"))
         world.is_cached = is_cached
         for name, choice in deeds:
             perform(world, name, choice)
@@ -172,10 +174,10 @@ def share_objects(world: World) -> None:
 # -- the promises ----------------------------------------------------------------------------------
 
 
-@few(25)
+@few(20)
 @given(deeds=st.lists(legal, min_size=1, max_size=7), is_cached=st.booleans())
 def test_a_legal_history_passes_everywhere(
-    template: World, deeds: list[Deed], *, is_cached: bool
+    template: Template, deeds: list[Deed], *, is_cached: bool
 ) -> None:
     with world_after(template, deeds, is_cached=is_cached) as world:
         moves = world.moves()
@@ -186,10 +188,13 @@ def test_a_legal_history_passes_everywhere(
         assert everything(world.repo).violations == ()
 
 
-@few(60)
+@few(35)
 @given(deeds=mixed, is_cached=st.booleans())
+@example(deeds=[("drop_the_rules", 0)], is_cached=True)
+@example(deeds=[("break_the_config", 0), ("code_on_dev", 0)], is_cached=True)
+@example(deeds=[("hide_a_file_behind_a_merge", 0), ("other_tags", 3)], is_cached=True)
 def test_the_server_the_clone_and_ci_agree(
-    template: World, deeds: list[Deed], *, is_cached: bool
+    template: Template, deeds: list[Deed], *, is_cached: bool
 ) -> None:
     with world_after(template, deeds, is_cached=is_cached) as world:
         moves = world.moves()
@@ -206,28 +211,31 @@ def test_the_server_the_clone_and_ci_agree(
                         assert found(checked(world, rev, name)) == found(alone), f"check {rev}"
 
 
-@few(30)
+@few(25)
 @given(deeds=mixed)
-def test_what_slipped_in_is_found_later(template: World, deeds: list[Deed]) -> None:
+@example(deeds=[("delete", 2), ("read_other_data", 2)])
+def test_what_slipped_in_is_found_later(template: Template, deeds: list[Deed]) -> None:
     with world_after(template, deeds) as world:
         verdict = received(world, world.moves())
         is_judged_alike = _config(world, world.tips) == _config(world, world.base)
         accept(world)
         if is_judged_alike:
             later = {(o.code, o.path) for o in everything(world.origin).violations}
-            assert {(o.code, o.path) for o in verdict.violations if _stays(o)} <= later
+            assert {(o.code, o.path) for o in verdict.violations if _stays(world, o)} <= later
 
 
 @few(30)
 @given(deeds=mixed, place=st.integers(0, 20))
 def test_a_commit_hook_says_what_the_server_would(
-    template: World, deeds: list[Deed], place: int
+    template: Template, deeds: list[Deed], place: int
 ) -> None:
     with world_after(template, deeds) as world:
         steps = [one for one in world.steps if _is_plain(world, one)]
+        broken = {one.commit for one in world.expected}
+        steps = [one for one in steps if place % 4 == 0 or one.sha in broken] or steps
         if not steps or world.is_hidden:
             return
-        step = steps[place % len(steps)]
+        step = steps[place // 4 % len(steps)]
         ref = HEADS + step.branch
         share_objects(world)
         for repository, names in ((world.origin, _as_is), (world.repo, tracked)):
@@ -241,9 +249,9 @@ def test_a_commit_hook_says_what_the_server_would(
         assert silent == without_commits(verdict, *needs_message)
 
 
-@few(6)
+@few(5)
 @given(deeds=mixed)
-def test_a_real_push_is_judged_the_same(template: World, deeds: list[Deed]) -> None:
+def test_a_real_push_is_judged_the_same(template: Template, deeds: list[Deed]) -> None:
     with world_after(template, deeds) as world:
         moves = world.moves()
         hook = world.origin / "hooks/pre-receive"
@@ -260,6 +268,22 @@ def test_a_real_push_is_judged_the_same(template: World, deeds: list[Deed]) -> N
         was_refused = "pre-receive hook declined" in done.stderr
         assert was_refused == verdict.is_refused
         assert codes_in(done.stderr) == {(o.code, str(o.severity)) for o in verdict.violations}
+
+
+def test_a_clone_that_lacks_the_upstream_branch_never_says_yes(
+    template: Template, tmp_path: Path
+) -> None:
+    """As CI has it that fetches one branch, or a server to which dev is pushed before split."""
+    with world_after(template, [("pin_another_content", 2)]) as world:
+        (move,) = world.moves()
+        assert received(world, [move]).is_refused
+        accept(world)
+        one = tmp_path / "one"
+        git(tmp_path, "clone", "--quiet", "--single-branch", str(world.origin), str(one))
+        git(one, "fetch", "--quiet", "origin", f"{move.ref}:refs/remotes/origin/dev/x")
+        request = CheckRequest(rev=f"{move.old}..{move.new}", branch="dev/x")
+        with suppress(BranchflowError):  # "can't tell" is no yes
+            assert ask(one, lambda project: check.check(project, request)).is_refused
 
 
 def assert_expected(world: World, verdict: Verdict) -> None:
@@ -322,14 +346,23 @@ def _is_plain(world: World, step: Step) -> bool:
     return is_on_top and _config(world, step.before) == _config(world, world.base)
 
 
-def _stays(one: Violation) -> bool:
-    """Whether a violation is in the history for good.
+def _stays(world: World, one: Violation) -> bool:
+    """Whether a violation has to be found in the history for good.
 
     Not so how a ref moved, nor where code was promoted from: a dev branch may be rewritten later,
-    so that its commit only has to be in the stable branch's history then.
+    so that its commit only has to be in the stable branch's history then. What stable makes is
+    asked of its tip, which force may have set back. And what raw swallowed is raw's to answer for.
     """
-    is_of_source = one.code == "stable-code" and not one.path
-    return one.code not in _OF_MOVES and not is_of_source
+    stable = f"{HEADS}stable/x"
+    is_set_back = any(move.ref == stable and not world.is_forward(move) for move in world.moves())
+    raw = world.tips.get(f"{HEADS}raw")
+    swallowed = world.history(raw) if raw and one.ref != "raw" else set()
+    return not (
+        one.code in _OF_MOVES
+        or (one.code == "stable-code" and not one.path)
+        or (one.code == "dev-stable-outs" and is_set_back)
+        or one.commit in swallowed
+    )
 
 
 def _as_is(refs: Mapping[str, Sha]) -> Mapping[str, Sha]:

@@ -116,6 +116,7 @@ class World:
         tips: full name → object, as the history has moved the refs by now.
         base: the same, as the bare repository and the clone have them.
         dirty: branches that broke a rule: what a further operation there breaks can't be told.
+        hidden: the manifests that are never to reach the DVC remote.
         is_cached: whether the clone's own cache holds the manifests, too.
         is_hidden: whether only the clone's cache holds one, so that the server can't judge it.
     """
@@ -130,6 +131,7 @@ class World:
     steps: list[Step] = field(default_factory=list)
     expected: list[Expected] = field(default_factory=list)
     dirty: set[str] = field(default_factory=set)
+    hidden: set[Oid] = field(default_factory=set)
     is_cached: bool = True
     is_hidden: bool = False
     _count: Iterator[int] = field(default_factory=itertools.count)
@@ -231,6 +233,9 @@ class World:
         manifest = render(listed)
         out = Out(path, manifest_oid(manifest), sum(map(len, entries.values())), len(entries))
         self.entries[out.oid] = dict(entries)
+        if out.oid in self.hidden:
+            return out
+        self.hidden |= {out.oid} if "store" not in kept else set()
         places = {"cache": self.repo / ".dvc/cache", "store": self.store}
         for name in kept:
             if name == "store" or self.is_cached:
