@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from dvc_branchflow.errors import ConfigError, FlowError, UsageError
+from dvc_branchflow.errors import ConfigError, FlowError, StorageError, UsageError
 from dvc_branchflow.git import Ref
 from dvc_branchflow.model import ZERO_SHA, Branch, Sha, Verdict, Violation, parse_sha
 from dvc_branchflow.policy.catalog import RULES, Rule
@@ -220,7 +220,7 @@ def _unstored(
                 for need in needs
                 for oid, path in lacking(project, need).items()
             }
-        except ConfigError as error:
+        except (ConfigError, StorageError) as error:
             found.append(Violation("unstored", name, error.message, error.hint or ""))
             continue
         for oid, (path, store) in list(missing.items())[:_NAMED]:

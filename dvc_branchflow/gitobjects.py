@@ -46,9 +46,11 @@ class Commit:
     message: str
 
     def trailers(self, key: str) -> list[str]:
-        """Return the values of a trailer in the last paragraph of the message."""
-        last = self.message.rstrip().rpartition("\n\n")[2]
-        found = re.findall(rf"^{re.escape(key)}: *(.+)$", last, re.MULTILINE)
+        """Return the values of a trailer in the last paragraph, which is not the title."""
+        _, blank, last = self.message.rstrip().rpartition("\n\n")
+        if not blank:
+            return []
+        found = re.findall(rf"^{re.escape(key)}: *(.+)$", last, re.MULTILINE | re.IGNORECASE)
         return [str(value).strip() for value in found]
 
 

@@ -207,6 +207,16 @@ class Project:
         """Every existing branch that has a role, upstream first."""
         return describe_all(self.config, self.tips)
 
+    def as_published(self) -> Project:
+        """Return the repository as the team has it: without commits that only this clone has."""
+        other = Project(self.git, is_shared=self.is_shared)
+        for name in ("_all_refs", "refs", "git_remote", "main_checkout"):
+            if name in self.__dict__:
+                other.__dict__[name] = self.__dict__[name]
+        tips = {name: tip.as_published() for name, tip in self.tips.items()}
+        other.__dict__["tips"] = tips
+        return other
+
     def refresh(self, *, fetch: bool = True) -> None:
         """Forget what was read of refs and config; with `fetch`, ask the git remote first."""
         if fetch and self.git_remote:

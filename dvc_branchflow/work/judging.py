@@ -83,7 +83,8 @@ def judge(project: Project, case: Case) -> Verdict:
     too_many = () if case.is_history else tuple(judge_number(len(case.moves)))
     if too_many:
         return Verdict(moves, 0, too_many)
-    return _Judgement(project, case).verdict()
+    # What counts is the config that the team has, not one that this clone has not pushed.
+    return _Judgement(project.as_published(), case).verdict()
 
 
 def shared_refs(project: Project, remote: str | None) -> dict[str, Ref]:
@@ -98,8 +99,9 @@ def shared_refs(project: Project, remote: str | None) -> dict[str, Ref]:
         for name, ref in project.refs.items()
         if name.startswith(prefix)
     }
+    # Of a clone's tags nobody knows which are shared.
     tags = {name: ref for name, ref in project.refs.items() if name.startswith(TAGS)}
-    return found | tags
+    return found if remote else found | tags
 
 
 def require_lawful(project: Project, case: Case) -> None:
@@ -125,8 +127,7 @@ class _Judgement:
         self._history = History(self._git)
         self._objects, self._commits = self._peeled()
         self._config = self._flow()
-        names = [_branch(ref) for ref in (*case.before, *self._commits) if ref.startswith(HEADS)]
-        self._specs = describe_all(self._config, set(names)) if self._config else {}
+        self._specs = self._described()
         self._owners = {name: spec.data for name, spec in self._specs.items() if spec.data}
         self._new = self._reachable()
         self._history.load(self._new)
@@ -183,6 +184,15 @@ class _Judgement:
                         self._project.judge_by(sha, config)
                         return config
         return None
+
+    def _described(self) -> dict[Branch, BranchSpec]:
+        """What each branch is for; a data branch that is not here owns its path all the same."""
+        if self._config is None:
+            return {}
+        refs = (*self._case.before, *self._commits)
+        names = {_branch(ref) for ref in refs if ref.startswith(HEADS)}
+        owners = {Branch(r.pattern) for r in self._config.rules if r.data and "*" not in r.pattern}
+        return describe_all(self._config, names | owners)
 
     def _reachable(self) -> list[Sha]:
         """The commits that the moves bring, parents first."""

@@ -174,7 +174,7 @@ def share_objects(world: World) -> None:
 # -- the promises ----------------------------------------------------------------------------------
 
 
-@few(20)
+@few(15)
 @given(deeds=st.lists(legal, min_size=1, max_size=7), is_cached=st.booleans())
 def test_a_legal_history_passes_everywhere(
     template: Template, deeds: list[Deed], *, is_cached: bool
@@ -188,7 +188,7 @@ def test_a_legal_history_passes_everywhere(
         assert everything(world.repo).violations == ()
 
 
-@few(35)
+@few(22)
 @given(deeds=mixed, is_cached=st.booleans())
 @example(deeds=[("drop_the_rules", 0)], is_cached=True)
 @example(deeds=[("break_the_config", 0), ("code_on_dev", 0)], is_cached=True)
@@ -211,7 +211,7 @@ def test_the_server_the_clone_and_ci_agree(
                         assert found(checked(world, rev, name)) == found(alone), f"check {rev}"
 
 
-@few(25)
+@few(18)
 @given(deeds=mixed)
 @example(deeds=[("delete", 2), ("read_other_data", 2)])
 def test_what_slipped_in_is_found_later(template: Template, deeds: list[Deed]) -> None:
@@ -224,7 +224,7 @@ def test_what_slipped_in_is_found_later(template: Template, deeds: list[Deed]) -
             assert {(o.code, o.path) for o in verdict.violations if _stays(world, o)} <= later
 
 
-@few(30)
+@few(22)
 @given(deeds=mixed, place=st.integers(0, 20))
 def test_a_commit_hook_says_what_the_server_would(
     template: Template, deeds: list[Deed], place: int

@@ -1043,6 +1043,8 @@ def break_the_config(world: World, choice: int) -> None:
 @illegal
 def drop_the_rules(world: World, choice: int) -> None:
     """A config that turns rules off comes with the commit that breaks one."""
+    if world.files("main").get("branchflow.yaml") != File(FLOW.encode()):
+        raise Unfit  # it would mend what an earlier operation broke
     off = FLOW.replace("data: data/raw}", "data: data/raw, rules: {raw-append-only: off}}")
     gone = FLOW.replace("  raw: {role: raw, data: data/raw}\n", "")
     gone = gone.replace("data: data/clean,", "data: data/clean, from: [],")
