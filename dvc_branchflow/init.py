@@ -312,12 +312,12 @@ class _Layout:
         return grown
 
     def _template(self, role: str) -> dict[str, str]:
+        """A role's files; a kind of data may have its own in place of some."""
         templates = package_files("dvc_branchflow") / "templates"
-        own = templates / f"{role}_{self.request.kind}"  # where a kind of data needs its own
-        root = own if own.is_dir() else templates / role
+        listed = _walk(templates / role, "") + _walk(templates / f"{role}_{self.request.kind}", "")
         marks = self._marks()
         found: dict[str, str] = {}
-        for relpath, file in _walk(root, ""):
+        for relpath, file in listed:
             text = file.read_text(encoding="utf-8")
             for mark, value in marks.items():
                 text = text.replace(mark, value)

@@ -13,7 +13,7 @@ from dvc_branchflow.dvcio import dvc, dvc_text
 from dvc_branchflow.errors import RunError
 from dvc_branchflow.git import Change
 from dvc_branchflow.gitobjects import EXECUTABLE_MODE, FILE_MODE, LINK_MODE
-from dvc_branchflow.metafiles import parse_lock, pointer_path
+from dvc_branchflow.metafiles import parse_lock
 from dvc_branchflow.model import LOCK_FILE, PIPELINE_FILE, LockedStage, Oid, Out
 from dvc_branchflow.plain import load_mapping
 from dvc_branchflow.project import Project
@@ -75,7 +75,7 @@ def reproduce(
     if PIPELINE_FILE not in data.files or not data.pipeline.stages:
         return RunResult((), (), (), log)
     needed = needed_outs(data, pinned)
-    checkout(project, worktree, needed, data, report)
+    checkout(project, worktree, needed, report)
     report("dvc repro")
     with log.open("wb") as file:
         code = dvc(
@@ -92,19 +92,15 @@ def reproduce(
     return _collect(project, worktree, output, log)
 
 
-def checkout(
-    project: Project, worktree: Path, outs: Iterable[Out], data: CommitData, report: Report
-) -> None:
+def checkout(project: Project, worktree: Path, outs: Iterable[Out], report: Report) -> None:
     """Put outs in place in a worktree, linked from the cache where the file system can."""
     wanted = list(outs)
     if not wanted:
         return
     fetch(project, wanted, report)
     report(f"outs to place: {len(wanted)}")
-    targets = [
-        pointer_path(out.path) if pointer_path(out.path) in data.files else out.path
-        for out in wanted
-    ]
+    # By their own paths: after a `.dvc` file among the targets, DVC passes over outs of stages.
+    targets = [out.path for out in wanted]
     dvc_text(["checkout", "--quiet", "--force", *targets], cwd=worktree)
 
 
