@@ -28,7 +28,9 @@ _DVC_FILES: Mapping[str, str] = {
 }
 # Two dvc.lock files merge without a conflict into one that no run ever made.
 _ATTRIBUTES = ("dvc.lock -merge", ".gitignore merge=union", "**/.gitignore merge=union")
-_IGNORED = ("/models/", "/rejects/", "__pycache__/", ".pytest_cache/")
+_IGNORED = (
+    "/models/", "/prints/", "/rejects/", "/repeats/", "/scanned/", "__pycache__/", ".pytest_cache/",
+)  # fmt: skip
 _CONFIG = """\
 # The flow of this repository: which branch is for what, and which feeds which.
 version: 1

@@ -1,97 +1,68 @@
-"""Decides where each row of a raw partition goes: into clean, or into the rejects table."""
+"""Decides how a partition is published: what is good, unchanged; the rest, with its reason."""
 
 from __future__ import annotations
 
 import csv
 import json
+import shutil
 import sys
-from collections.abc import Iterable, Iterator
-from itertools import chain
 from pathlib import Path
-from typing import TextIO
 
-import yaml
+from src.places import CLEAN, INNER, REPEATS, SCANNED, raw_files, settings, table
+from src.tables import opened
+from src.tally import Tally
 
-from rules import Rules
-from tally import Tally
-
-Row = tuple[list[str] | None, str]  # fields (None: can't be parsed), text as it stood
-
-RAW = Path("@RAW_DATA@")
-CLEAN = Path("@CLEAN_DATA@")
+Reasons = dict[tuple[str, int], str]
 
 
-def read(source: TextIO) -> Iterator[Row]:
-    """Yield each row of a CSV file; blank lines are no rows."""
-    taken: list[str] = []
-
-    def lines() -> Iterator[str]:
-        for line in source:
-            taken.append(line)
-            yield line
-
-    # Strict: a quote left open would otherwise swallow the rows after it without a word.
-    reader = csv.reader(lines(), strict=True)
-    while True:
-        taken.clear()
-        try:
-            fields = next(reader)
-        except StopIteration:
-            return
-        except csv.Error:
-            fields = None
-        if fields != []:
-            yield fields, "".join(taken)
+def reasons(partition: str) -> Reasons:
+    """Return (file, row) → why it is left out; row 0 is the whole file."""
+    found: Reasons = {}
+    for path in (SCANNED / partition / "faults.csv", REPEATS / f"{partition}.csv"):
+        with path.open(**INNER) as handle:
+            rows = csv.reader(handle)
+            next(rows)
+            found |= {(name, int(row)): reason for name, row, reason in rows}
+    return found
 
 
-def clean_rows(rows: Iterable[Row], name: str, out: TextIO, rules: Rules, tally: Tally) -> None:
-    """Write the good rows, unchanged and in order."""
-    table = csv.writer(out, lineterminator="\n")
-    table.writerow(rules.header)
-    for number, (fields, original) in enumerate(rows, start=1):
-        tally.rows += 1
-        if fault := rules.row_fault(fields):
-            tally.reject_row(name, number, fault, original)
-        else:
-            tally.kept += 1
-            table.writerow(fields or [])
-
-
-def clean_file(source: Path, name: str, out: Path, rules: Rules, tally: Tally) -> None:
-    """Judge a file by its name and header, then its rows."""
-    tally.files += 1
-    if source.suffix.lower() != ".csv":
-        tally.reject_file(name, "not a csv")
-        return
-    with source.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as handle:
-        rows = read(handle)
-        header, first = next(rows, None), next(rows, None)
-        fault = rules.header_fault(header[0]) if header else "empty file"
-        if fault or not first:
-            tally.reject_file(name, fault or "no rows")
-            return
-        tally.files_kept += 1
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with out.open("w", encoding="utf-8", newline="") as kept:
-            clean_rows(chain([first], rows), name, kept, rules, tally)
+def clean_table(source: Path, name: str, out: Path, left_out: Reasons, tally: Tally) -> None:
+    """Write the good rows of a file, in order."""
+    with opened(source) as rows, out.open("w", encoding="utf-8", newline="") as kept:
+        writer = csv.writer(kept, lineterminator="\n")
+        writer.writerow(next(rows)[0] or [])
+        for number, (fields, original) in enumerate(rows, start=1):
+            tally.rows += 1
+            if reason := left_out.get((name, number)):
+                tally.reject_row(name, number, reason, original)
+            else:
+                tally.kept += 1
+                writer.writerow(fields or [])
 
 
 def main(partition: str) -> None:
-    """Clean one partition: write its rows, its rejects and its report."""
-    source, out = RAW / partition, CLEAN / partition
-    rejects = Path("rejects", f"{partition}.csv")
-    report = Path("reports/clean", f"{partition}.json")
-    for folder in (out, rejects.parent, report.parent):
-        folder.mkdir(parents=True, exist_ok=True)
-    rules = Rules(yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))["clean"])
-    with rejects.open("w", encoding="utf-8", errors="backslashreplace", newline="") as table:
-        tally = Tally(table)
-        for path in sorted(path for path in source.rglob("*") if path.is_file()):
-            relative = path.relative_to(source)
-            clean_file(path, relative.as_posix(), out / relative, rules, tally)
+    """Clean one partition: write what is good, the rejects and the report."""
+    params, out, left_out = settings(), CLEAN / partition, reasons(partition)
+    shutil.rmtree(out, ignore_errors=True)  # as DVC does: what was good before need not be now
+    out.mkdir(parents=True)
+    rejects = table(Path("rejects", f"{partition}.csv"))
+    with rejects.open("w", encoding="utf-8", errors="backslashreplace", newline="") as handle:
+        tally = Tally(handle)
+        for name, path in raw_files(partition):
+            tally.files += 1
+            if reason := left_out.get((name, 0)):
+                tally.reject_file(name, reason)
+                continue
+            tally.files_kept += 1
+            if params["kind"] == "files":
+                shutil.copyfile(path, table(out / name))
+            else:
+                clean_table(path, name, table(out / name), left_out, tally)
     counts = tally.report()
+    report = table(Path("reports/clean", f"{partition}.json"))
     report.write_text(json.dumps(counts, indent=2) + "\n", encoding="utf-8")
-    print(f"{partition}: kept {counts['kept']} of {counts['rows']} rows")
+    whole, kept = ("files", "files_kept") if params["kind"] == "files" else ("rows", "kept")
+    print(f"{partition}: kept {counts[kept]} of {counts[whole]} {whole}")
 
 
 if __name__ == "__main__":

@@ -19,12 +19,12 @@ class Tally:
 
     def reject_row(self, name: str, number: int, reason: str, original: str) -> None:
         """Leave out one row."""
-        self.row_reasons[reason] += 1
+        self.row_reasons[kind(reason)] += 1
         self.table.writerow([name, number, reason, original.rstrip("\r\n").replace("\0", r"\x00")])
 
     def reject_file(self, name: str, reason: str) -> None:
         """Leave out a whole file: it is row 0 of the table, and its rows don't count."""
-        self.file_reasons[reason] += 1
+        self.file_reasons[kind(reason)] += 1
         self.table.writerow([name, 0, reason, ""])
 
     def report(self) -> dict[str, int | dict[str, int]]:
@@ -41,3 +41,8 @@ class Tally:
             "files_rejected": files_rejected,
             "reasons": dict(sorted((self.row_reasons + self.file_reasons).items())),
         }
+
+
+def kind(reason: str) -> str:
+    """Return what is counted: how many duplicates there are, not of what."""
+    return "duplicate" if reason.startswith("duplicate of ") else reason
