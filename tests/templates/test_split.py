@@ -183,7 +183,7 @@ def two_versions(draw: st.DrawFn) -> tuple[dict[str, bytes], dict[str, bytes]]:
     return files, {path: files[path] for path in reversed(kept)} | more
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(versions=two_versions(), places=PLACES, salts=st.sampled_from(["ab", "aa"]))
 def test_the_certificate_of_files_changes_exactly_when_an_assignment_does(
     versions, places, salts
@@ -196,7 +196,7 @@ def test_the_certificate_of_files_changes_exactly_when_an_assignment_does(
     assert (one.sides == other.sides) == (one.placed == other.placed)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(rows=ROWS, edits=st.lists(st.integers(0, 24), max_size=3), places=PLACES, salt=st.booleans())
 def test_the_certificate_of_a_table_changes_exactly_when_an_assignment_does(
     rows, edits, places, salt

@@ -1,83 +1,69 @@
-"""Decides how a clean partition is laid out on disk, side by side and shard by shard."""
+"""Decides how a clean partition is laid out on disk, side by side."""
 
 from __future__ import annotations
 
-import csv
 import json
 import sys
-from collections.abc import Iterator
-from contextlib import ExitStack
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from rule import Rule
+from src.rule import Refused, Rule, number_of
+from src.table import Table
+from src.tree import Tree
 
 CLEAN = Path("@CLEAN_DATA@")
 SPLIT = Path("@SPLIT_DATA@")
+STRATA = 100  # a report with more of them is for nobody
 
 
-def read(folder: Path) -> Iterator[list[str]]:
-    """Yield the header of the partition, then the rows of all its files."""
-    header: list[str] = []
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        with path.open(encoding="utf-8", newline="") as handle:
-            rows = csv.reader(handle)
-            own = next(rows)
-            if not header:
-                yield own
-            elif own != header:
-                raise ValueError(f"{path}: other columns than in the files before it")
-            header = own
-            yield from rows
+def kind_of(params: dict[str, Any]) -> Table | Tree:
+    """Return what knows this kind of data."""
+    kind = params["split"]["kind"]
+    if kind not in {"table", "files"}:
+        raise Refused(f"split.kind is {kind!r}: it can be 'table' or 'files'")
+    return Table(params) if kind == "table" else Tree(params)
 
 
-class Shards(ExitStack):
-    """The CSV files of a partition, each opened when its first row comes."""
+def split(samples: Iterable[Any], kind: Table | Tree, out: Path, rule: Rule) -> dict[str, Any]:
+    """Write all samples; return the number of them on each side, and a digest.
 
-    def __init__(self, folder: Path, header: list[str]) -> None:
-        super().__init__()
-        self.folder, self.header, self.tables = folder, header, {}
-
-    def write(self, side: str, shard: int, *rows: list[str]) -> None:
-        """Append rows to a shard; a new one starts with the header."""
-        if (side, shard) not in self.tables:
-            path = self.folder / side / f"{shard:02d}.csv"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            handle = self.enter_context(path.open("w", encoding="utf-8", newline=""))
-            self.tables[side, shard] = csv.writer(handle, lineterminator="\n")
-            self.tables[side, shard].writerow(self.header)
-        self.tables[side, shard].writerows(rows)
-
-
-def split(rows: Iterator[list[str]], out: Path, params: dict[str, Any]) -> dict[str, Any]:
-    """Write all shards; return the number of rows on each side, and a digest of them.
-
-    The digest is the sum modulo 2**256 of the rows' own digests: it depends neither on their order
-    nor on their partition, and those of partitions add up to that of the whole.
+    The digest is the sum modulo 2**256 of the samples' own: it depends neither on their order nor
+    on their partition, and those of partitions add up to that of the whole.
     """
-    count, total = dict.fromkeys(params["sides"], 0), dict.fromkeys(params["sides"], 0)
-    if header := next(rows, None):
-        rule = Rule(params, header)
-        with Shards(out, header) as shards:
-            for row in rows:
-                side, shard = rule.place(row)
-                shards.write(side, shard, row)
-                count[side] += 1
-                total[side] += rule.sample(row)
-            for side in (side for side in rule.sides if not count[side]):
-                shards.write(side, 0)
-    return {side: {"rows": count[side], "digest": f"{total[side] % 2**256:064x}"} for side in count}
+    count, total = dict.fromkeys(rule.sides, 0), dict.fromkeys(rule.sides, 0)
+    strata: dict[str, Counter[str]] = {side: Counter() for side in rule.sides}
+    with kind.layout(out) as layout:
+        for sample in samples:
+            side, shard = rule.place(kind.group(sample), kind.time(sample))
+            layout.write(side, shard, sample)
+            count[side] += 1
+            total[side] += number_of(kind.identity(sample))
+            if kind.split.get("strata"):
+                strata[side][kind.stratum(sample)] += 1
+                if len(strata[side]) > STRATA:
+                    raise Refused(f"split.strata finds over {STRATA} strata: name something coarse")
+        for side in rule.sides:
+            layout.close_side(side)
+    sides: dict[str, Any] = {}
+    for side in rule.sides:
+        sides[side] = {"rows": count[side], "digest": f"{total[side] % 2**256:064x}"}
+        if kind.split.get("strata"):
+            sides[side]["strata"] = dict(sorted(strata[side].items()))
+    return sides
 
 
 def main(partition: str) -> None:
     """Split one partition, and report what went where."""
+    params = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))
     out, report = SPLIT / partition, Path("reports/split", f"{partition}.json")
     for folder in (out, report.parent):
         folder.mkdir(parents=True, exist_ok=True)
-    params = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))["split"]
-    sides = split(read(CLEAN / partition), out, params)
+    kind = kind_of(params)
+    sides = split(kind.read(CLEAN / partition), kind, out, Rule(params["split"]))
     report.write_text(json.dumps(sides, indent=2) + "\n", encoding="utf-8")
     print(
         f"{partition}: " + ", ".join(f"{side} {counts['rows']}" for side, counts in sides.items())
@@ -85,4 +71,7 @@ def main(partition: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    try:
+        main(sys.argv[1])
+    except Refused as error:
+        sys.exit(f"error: {error}")

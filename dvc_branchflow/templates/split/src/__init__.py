@@ -1,0 +1,1 @@
+"""The scripts of this branch's stages."""
