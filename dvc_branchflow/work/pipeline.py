@@ -86,10 +86,18 @@ def reproduce(
         )
     output = log.read_text(encoding="utf-8", errors="replace")
     if code:
-        found = _FAILURE.search(output)
-        reason = found[1].strip() if found else f"dvc repro ended with exit code {code}"
-        raise RunError(f"the pipeline failed: {reason[:300]}", hint=f"less '{log}'", log=str(log))
+        raise RunError(
+            f"the pipeline failed: {_failure(output, code)}", hint=f"less '{log}'", log=str(log)
+        )
     return _collect(project, worktree, output, log)
+
+
+def _failure(output: str, code: int) -> str:
+    """Why `dvc repro` failed: what DVC says, and what the stage itself said last, if it did."""
+    found = _FAILURE.search(output)
+    reason = found[1].strip() if found else f"dvc repro ended with exit code {code}"
+    own = re.findall(r"^error: (.+)$", output, re.MULTILINE)
+    return f"{reason[:300]}: {own[-1].strip()[:300]}" if own else reason[:300]
 
 
 def checkout(project: Project, worktree: Path, outs: Iterable[Out], report: Report) -> None:

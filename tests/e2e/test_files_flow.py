@@ -154,3 +154,29 @@ def test_dev_holds_a_part_of_the_files_of_every_folder(flow: Flow, tmp_path: Pat
     metrics = json.loads((sh.cwd / "metrics.json").read_text(encoding="utf-8"))
     held = sum(metrics[f"rows{side}"] for side in ("", "_train", "_validation"))
     assert held == len(files[DEV])
+
+
+def test_a_copied_text_with_other_white_space_stops_the_split(flow: Flow, tmp_path: Path) -> None:
+    folder = inbox(tmp_path / "inbox", seed=1, count=12)
+    for number in range(12):
+        words = (folder / f"sea/1-{number}.txt").read_text(encoding="utf-8").split()
+        copy = folder / f"sea/again-{number}.txt"
+        copy.write_text("\n".join(words).upper(), encoding="utf-8")
+    flow.ingest(folder)
+    params = flow.sh.git("show", "origin/split:params.yaml") + "\n"
+    near = params.replace("kind: none  ", "kind: text  ")
+    assert near != params
+    edit(flow, "split", {"params.yaml": near}, "Look for copies of texts")
+    before = flow.refs()["refs/heads/split"]
+    flow.branchflow("run", "clean")
+    done = flow.branchflow("run", "split", code=1)
+    assert "split-leak-free: 'reports/leaks.json'" in done.stderr
+    assert "near: " in done.stderr
+    assert "again-" in done.stderr
+    assert flow.refs()["refs/heads/split"] == before
+
+    allowed = near.replace("allow: []", "allow: []  # looked at").replace(
+        "kind: text  ", "kind: none  "
+    )
+    edit(flow, "split", {"params.yaml": allowed}, "Look no more")
+    flow.branchflow("run", "split")

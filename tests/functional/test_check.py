@@ -380,7 +380,7 @@ def test_a_dvc_remote_that_hangs_is_left_behind(
     team: Team, as_user: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project = Project.open(team.sh.cwd)
-    monkeypatch.setattr(DirectoryStore, "sizes", lambda *_: time.sleep(30))
+    monkeypatch.setattr(DirectoryStore, "sizes", lambda *_: time.sleep(30) or {})
     started = time.monotonic()
     lost = Out("data/raw/2", Oid("b" * 32 + ".dir"))
     _, reasons = read_manifests(project, [lost], max_bytes=1000, seconds=0.5)

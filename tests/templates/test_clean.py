@@ -324,7 +324,7 @@ def exactly_once(branch: Path, parts: dict[str, dict[str, bytes]]) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.data())
 def test_growing_tables_equals_a_full_run(laid: Path, data: st.DataObject) -> None:
     parts = data.draw(
@@ -334,7 +334,7 @@ def test_growing_tables_equals_a_full_run(laid: Path, data: st.DataObject) -> No
 
 
 @pytest.mark.slow
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.data())
 def test_growing_folders_equals_a_full_run(laid: Path, data: st.DataObject) -> None:
     parts = data.draw(
