@@ -188,6 +188,7 @@ def test_a_legal_history_passes_everywhere(
         assert everything(world.repo).violations == ()
 
 
+@pytest.mark.slow
 @few(22)
 @given(deeds=mixed, is_cached=st.booleans())
 @example(deeds=[("drop_the_rules", 0)], is_cached=True)

@@ -17,6 +17,8 @@ import yaml
 from PIL import Image
 from sklearn.datasets import load_digits
 
+pytestmark = pytest.mark.slow
+
 TEMPLATES = Path(__file__).parents[2] / "dvc_branchflow/templates"
 MARKS = {"@MODEL@": "m", "@SPLIT_DATA@": "data/split", "@SPLIT@": "split"}
 STAGES = ("tune", "evaluate", "final")
