@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from bench import ingest, judge, pin, report, status
+from bench import ingest, judge, pin, report, status, templates
 from bench.measure import Bench, Case, measure
 
 _ROOT = Path(__file__).resolve().parent.parent
@@ -21,6 +21,7 @@ _BENCHMARKS: dict[str, Callable[[Bench, Mapping[str, int]], Case]] = {
     "judge": judge.cases,
     "pin": pin.cases,
     "status": status.cases,
+    "templates": templates.cases,
 }
 
 

@@ -25,6 +25,7 @@ _TITLES = {
     "judge": "Judge a push as the server's hook does",
     "pin": "Pin branches to an upstream that moved by one file",
     "status": "Ask where things stand",
+    "templates": "Clean and split a partition with the templates",
 }
 _NOTES = {
     "ingest": (
@@ -44,6 +45,11 @@ _NOTES = {
         "API in a loop. `dvc update` re-imports into a checkout of each branch and places the "
         "files; with `--no-download` it moves the commit alone. Times are for all branches "
         "together. The floor is one `git cat-file` and one `git fast-import`."
+    ),
+    "templates": (
+        "The stages' scripts as they are laid, one partition, all of it new: `clean` is scan, "
+        "duplicates and clean, `leaks` is prints and leaks. No stage may take more than 500 MiB; "
+        "the bench stops where one does. The floor reads the bytes."
     ),
     "status": (
         "`git branchflow status` reports on all branches, `dvc status` and `git status` on one "
