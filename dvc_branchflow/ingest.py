@@ -18,6 +18,7 @@ from dvc_branchflow.flow import BranchSpec
 from dvc_branchflow.git import Change, NewCommit
 from dvc_branchflow.metafiles import pointer_path, render_pointer
 from dvc_branchflow.model import APPEND_ONLY, Branch, Oid, Out, Sha
+from dvc_branchflow.policy.derived import side_of
 from dvc_branchflow.project import Project, Tip
 from dvc_branchflow.work.commits import read_commit
 from dvc_branchflow.work.publish import Move, publish, require_movable
@@ -349,6 +350,8 @@ def _check_partition(name: str) -> None:
     acted_on = name in {"dvc.yaml", "dvc.lock"} or name.endswith(".dvc")
     if acted_on or not _PARTITION.fullmatch(name):
         raise UsageError(f"'{name}' can't be a partition's name: it has to be one plain word")
+    if side_of(name):
+        raise UsageError(f"'{name}' can't be a partition's name: it is that of a split's side")
 
 
 def _out_path(spec: BranchSpec, partition: str) -> str:

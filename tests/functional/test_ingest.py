@@ -335,3 +335,10 @@ def test_origin_that_is_gone_moves_nothing(team: Team) -> None:
     assert done.returncode == 3
     assert "git remote 'origin'" in says(done)
     assert team.sh.git("for-each-ref") == local
+
+
+@pytest.mark.parametrize("name", ["test", "train.1", "validation"])
+def test_partition_is_not_called_like_a_side(team: Team, name: str) -> None:
+    done = team.ingest(team.file("a.csv"), partition=name)
+    assert done.returncode == 2
+    assert "that of a split's side" in done.stderr
