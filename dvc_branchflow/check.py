@@ -206,7 +206,13 @@ def _move(ref: str, old: str, new: str) -> RefMove:
 def _unstored(
     project: Project, moves: Sequence[RefMove], remote: str | None
 ) -> tuple[Violation, ...]:
-    """What of the data behind the refs is not on its DVC remote; "can't tell" counts as such."""
+    """What of the data behind the refs is not on its DVC remote; "can't tell" counts as such.
+
+    Args:
+        remote: the git remote's name; None where it has none, and nothing is known of it.
+    """
+    olds = project.git.kinds(move.old for move in moves if move.old)
+    proven = [f"--remotes={remote}"] if remote else list(olds)
     found: list[Violation] = []
     for move in moves:
         if move.new is None:
@@ -216,7 +222,7 @@ def _unstored(
             tip = project.git.resolve(move.new)
             missing = {
                 oid: (path, need.remote)
-                for needs in new_needs(project, [tip], remote)
+                for needs in new_needs(project, [tip], proven)
                 for need in needs
                 for oid, path in lacking(project, need).items()
             }

@@ -71,7 +71,9 @@ def publish(
     """
     _require_lawful(project, moves, tags)
     tips = [move.new for move in moves] + [tag.commit for tag in tags]
-    for needs in new_needs(project, tips, project.git_remote, complete):
+    remote = project.git_remote
+    proven = [f"--remotes={remote}"] if remote else ["--branches", "--tags"]
+    for needs in new_needs(project, tips, proven, complete):
         ensure_stored(project, needs, report)
     if project.git_remote:
         updates = [
@@ -94,16 +96,15 @@ def left_behind(project: Project, branches: Sequence[str]) -> list[str]:
 
 
 def new_needs(
-    project: Project, tips: Sequence[Sha], remote: str | None, complete: Sequence[Sha] = ()
+    project: Project, tips: Sequence[Sha], proven: Sequence[str], complete: Sequence[Sha] = ()
 ) -> Iterator[list[Need]]:
     """Yield the objects that have to be stored before refs may move, oldest commit first.
 
     Args:
         tips: the commits that refs are to move to.
-        remote: the git remote that has what is proven; None: this repository.
+        proven: what is behind commits that are stored already, as `git rev-list --not` takes it.
         complete: commits of which every object is named, not only what is new.
     """
-    proven = [f"--remotes={remote}"] if remote else ["--branches", "--tags"]
     new = project.git.rev_list("--topo-order", *tips, "--not", *proven) if tips else []
     parents = {sha: commit.parents for sha, commit in project.git.commits(new).items()}
     around = {parent for group in parents.values() for parent in group}

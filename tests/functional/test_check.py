@@ -309,6 +309,17 @@ def test_a_push_to_another_place_is_judged_as_a_whole(hooked: Team) -> None:
     assert "raw-source" in done.stderr
 
 
+def test_a_push_to_another_place_waits_for_its_data_too(hooked: Team) -> None:
+    elsewhere = bare_origin(hooked.base / "elsewhere.git", hooked.sh)
+    hooked.sh.git("push", "--quiet", str(elsewhere), "main")
+    add_raw(hooked, "a", "one", store=False)
+    done = hooked.sh.run("git", "push", str(elsewhere), "raw", check=False)
+    assert done.returncode != 0
+    assert "unstored" in done.stderr
+    put_object(hooked, "one")
+    hooked.sh.git("push", "--quiet", str(elsewhere), "raw")
+
+
 def test_a_clone_without_main_is_not_blocked(hooked: Team) -> None:
     url = str(hooked.origin)
     hooked.sh.at(hooked.base).git("clone", "--quiet", "--single-branch", "-b", "raw", url, "single")
