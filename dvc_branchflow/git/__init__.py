@@ -10,10 +10,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, NamedTuple, TypeVar
+from typing import NamedTuple
 
-from dvc_branchflow.environ import clean_environment
 from dvc_branchflow.errors import FlowError, GitError, LostRaceError, RejectedError
+from dvc_branchflow.git.batch import BatchReader, git_environment
 from dvc_branchflow.gitobjects import (
     FILE_MODE,
     TREE_MODE,
@@ -34,9 +34,6 @@ _OWN_WORKTREE = (
     *NO_HOOKS, "-c", "core.autocrlf=false", "-c", "core.eol=lf", "-c", "core.sparseCheckout=false",
     "-c", "core.fsmonitor=false",
 )  # fmt: skip
-_T = TypeVar("_T")
-_MISSING = "missing"
-_BATCH = 500  # requests written before answers are read; 500 x 50 bytes fit into a pipe
 
 
 class Ref(NamedTuple):
@@ -94,7 +91,7 @@ class Git:
     common_dir: Path
     toplevel: Path | None
     is_shallow: bool
-    _reader: _BatchReader | None = field(default=None, repr=False)
+    _reader: BatchReader | None = field(default=None, repr=False)
     _trees: dict[Sha, dict[str, Entry]] = field(default_factory=dict, repr=False)
 
     @classmethod
@@ -497,89 +494,15 @@ class Git:
             else:
                 yield prefix + name, entry
 
-    def _batch(self) -> _BatchReader:
+    def _batch(self) -> BatchReader:
         if self._reader is None:
-            self._reader = _BatchReader(self.git_dir)
+            self._reader = BatchReader(self.git_dir)
         return self._reader
 
     def _forget_reader(self) -> None:
         if self._reader is not None:
             self._reader.close()
             self._reader = None
-
-
-class _BatchReader:
-    """One `git cat-file --batch-command` process, kept for as long as its Git is."""
-
-    def __init__(self, git_dir: Path) -> None:
-        self._process = subprocess.Popen(
-            ["git", f"--git-dir={git_dir}", "cat-file", "--batch-command", "--buffer"],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-            env=_environment(),
-        )  # fmt: skip
-
-    def read(self, shas: Iterable[Sha]) -> Iterator[tuple[Sha, str, bytes]]:
-        """Yield id, kind and content of each object."""
-        wanted = list(shas)
-        for start in range(0, len(wanted), _BATCH):
-            yield from self._read(wanted[start : start + _BATCH])
-
-    def sizes(self, shas: Iterable[Sha]) -> Iterator[tuple[Sha, int]]:
-        """Yield id and size in bytes of each object."""
-        headers = list(self._headers(shas))
-        shas = [sha for sha, _ in headers]
-        yield from ((sha, one[1]) for sha, one in _all_there(shas, [one for _, one in headers]))
-
-    def kinds(self, shas: Iterable[Sha]) -> Iterator[tuple[Sha, str]]:
-        """Yield id and kind of each object that is here."""
-        yield from ((sha, kind) for sha, (kind, _) in self._headers(shas) if kind != _MISSING)
-
-    def _headers(self, shas: Iterable[Sha]) -> Iterator[tuple[Sha, tuple[str, int]]]:
-        wanted = list(shas)
-        for start in range(0, len(wanted), _BATCH):
-            batch = wanted[start : start + _BATCH]
-            answers = self._ask("info", batch)
-            yield from [(sha, self._header(answers)) for sha in batch]
-
-    def _read(self, shas: list[Sha]) -> list[tuple[Sha, str, bytes]]:
-        answers = self._ask("contents", shas)
-        found = [self._answer(answers) for _ in shas]  # all of them, or the next read is off
-        return [(sha, kind, body) for sha, (kind, body) in _all_there(shas, found)]
-
-    def _ask(self, what: str, shas: list[Sha]) -> IO[bytes]:
-        requests, answers = self._pipes()
-        requests.write("".join(f"{what} {sha}\n" for sha in shas).encode() + b"flush\n")
-        requests.flush()
-        return answers
-
-    @classmethod
-    def _answer(cls, answers: IO[bytes]) -> tuple[str, bytes]:
-        kind, size = cls._header(answers)
-        return (kind, answers.read(size + 1)[:-1]) if kind != _MISSING else (kind, b"")
-
-    @staticmethod
-    def _header(answers: IO[bytes]) -> tuple[str, int]:
-        header = answers.readline().decode().split()
-        if len(header) != 3:  # noqa: PLR2004  name, kind, size
-            return _MISSING, 0
-        return header[1], int(header[2])
-
-    def _pipes(self) -> tuple[IO[bytes], IO[bytes]]:
-        stdin, stdout = self._process.stdin, self._process.stdout
-        if stdin is None or stdout is None or self._process.poll() is not None:
-            raise GitError("git cat-file ended unexpectedly")
-        return stdin, stdout
-
-    def close(self) -> None:
-        """End the process."""
-        self._process.communicate()
-
-
-def _all_there(shas: list[Sha], found: list[tuple[str, _T]]) -> list[tuple[Sha, tuple[str, _T]]]:
-    for sha, (kind, _) in zip(shas, found, strict=True):
-        if kind == _MISSING:
-            raise GitError(f"Git object {sha} is missing here", hint="git fetch --unshallow")
-    return list(zip(shas, found, strict=True))
 
 
 def init_repository(path: Path, branch: Branch) -> None:
@@ -611,7 +534,7 @@ def _spawn(
     data: bytes | None = None,
     env: Mapping[str, str] | None = None,
 ) -> subprocess.CompletedProcess[bytes]:
-    environment = _environment() | dict(env or {})
+    environment = git_environment() | dict(env or {})
     stdin = subprocess.DEVNULL if data is None else None
     try:
         return subprocess.run(
@@ -622,12 +545,6 @@ def _spawn(
         if not cwd.is_dir():
             raise FlowError(f"'{cwd}' is no folder") from error
         raise GitError("git is not installed", hint="install git 2.38 or newer") from error
-
-
-def _environment() -> dict[str, str]:
-    """Git's environment: no questions, plain messages, and no object in another one's place."""
-    own = {"LC_ALL": "C.UTF-8", "GIT_TERMINAL_PROMPT": "0", "GIT_NO_REPLACE_OBJECTS": "1"}
-    return clean_environment() | own
 
 
 def _last_line(output: bytes) -> str:
