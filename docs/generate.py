@@ -35,7 +35,8 @@ from dvc_branchflow import (
     switch,
 )
 from dvc_branchflow import demo as demo_module
-from dvc_branchflow.cli.commands import COMMANDS, Command
+from dvc_branchflow.cli.commands import COMMANDS
+from dvc_branchflow.cli.commands.base import Command
 from dvc_branchflow.cli.parser import build_parser
 from dvc_branchflow.config import config_schema
 from dvc_branchflow.policy import catalog, places
@@ -139,7 +140,10 @@ def cli_page() -> str:
             "Results go to stdout, progress and hints to stderr.\n"
         ),
         "| verb | does |\n|---|---|",
-        *(f"| [`{command.name}`](#{command.name}) | {command.summary} |" for command in COMMANDS),
+        *(
+            f"| [`{command.name}`](#{command.name.replace(' ', '-')}) | {command.summary} |"
+            for command in COMMANDS
+        ),
         "\n## Options of every command\n",
         "They may stand before or after the verb.\n",
         _options_table(_common()),
@@ -224,10 +228,19 @@ def _cell(text: str) -> str:
 
 
 def _subparsers() -> Mapping[str, argparse.ArgumentParser]:
-    for action in build_parser()._actions:  # noqa: SLF001  argparse shows them nowhere else
+    """The parser of each command, those of a group by their two words."""
+    verbs = _choices(build_parser())
+    below = {
+        f"{name} {word}": p for name, verb in verbs.items() for word, p in _choices(verb).items()
+    }
+    return {**verbs, **below}
+
+
+def _choices(parser: argparse.ArgumentParser) -> Mapping[str, argparse.ArgumentParser]:
+    for action in parser._actions:  # noqa: SLF001  argparse shows them nowhere else
         if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001
             return action.choices
-    raise LookupError("the parser has no verbs")
+    return {}
 
 
 def _common() -> list[argparse.Action]:
@@ -243,7 +256,8 @@ def _alone() -> list[argparse.Action]:
 def _own(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
     shared = {action.dest for action in _common()}
     for action in parser._actions:  # noqa: SLF001
-        if action.dest not in shared:
+        is_group = isinstance(action, argparse._SubParsersAction)  # noqa: SLF001
+        if action.dest not in shared and not is_group:
             yield action
 
 
@@ -415,7 +429,10 @@ def json_page() -> str:
     ]
     for command in COMMANDS:
         name, types = _RESULTS[command.name]
-        parts += [f"\n## {command.name}\n", f"`branchflow/{command.name}/1`: {name}.\n"]
+        parts += [
+            f"\n## {command.name}\n",
+            f"`branchflow/{command.name.replace(' ', '-')}/1`: {name}.\n",
+        ]
         for kind in types:
             parts += [_type_table(kind), ""]
     return re.sub(r"\n{3,}", "\n\n", "\n".join(parts)).rstrip() + "\n"

@@ -17,7 +17,8 @@ _VERSION = 1
 
 def document(verb: str, value: object, *, dry_run: bool = False) -> str:
     """Return a verb's value as JSON."""
-    body = {"schema": f"branchflow/{verb}/{_VERSION}", "dry_run": dry_run, "result": plain(value)}
+    schema = f"branchflow/{verb.replace(' ', '-')}/{_VERSION}"
+    body = {"schema": schema, "dry_run": dry_run, "result": plain(value)}
     return json.dumps(body, indent=2, ensure_ascii=False)
 
 

@@ -7,7 +7,8 @@ import os
 from typing import Any
 
 from dvc_branchflow import __version__
-from dvc_branchflow.cli.commands import COMMANDS, Command
+from dvc_branchflow.cli.commands import COMMANDS, GROUPS
+from dvc_branchflow.cli.commands.base import Command
 from dvc_branchflow.errors import UsageError
 
 _SHELLS = ("bash", "zsh", "tcsh")
@@ -35,8 +36,14 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"dvc-branchflow {__version__}")
     parser.add_argument("--print-completion", choices=_SHELLS, help="print a completion script")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", parser_class=Parser)
+    parsers = {command.name: _add(verbs, command, common) for command in _of_one_word()}
+    groups: dict[str, Any] = {}
     for command in COMMANDS:
-        _add(verbs, command, common)
+        name, _, word = command.name.partition(" ")
+        if word:
+            if name not in groups:
+                groups[name] = _group(verbs, name, parsers.get(name), common)
+            _add(groups[name], command, common)
     return parser
 
 
@@ -73,9 +80,25 @@ def defaults() -> dict[str, Any]:
     }
 
 
-def _add(verbs: Any, command: Command, common: argparse.ArgumentParser) -> None:
-    parser = verbs.add_parser(
-        command.name,
+def _of_one_word() -> list[Command]:
+    return [command for command in COMMANDS if " " not in command.name]
+
+
+def _group(
+    verbs: Any, name: str, parser: argparse.ArgumentParser | None, common: argparse.ArgumentParser
+) -> Any:
+    """Return where the commands of a group go: below its own parser, or that of the bare verb."""
+    is_verb = parser is not None
+    if parser is None:
+        parser = verbs.add_parser(name, help=GROUPS[name], parents=[common])
+    return parser.add_subparsers(
+        dest="word", metavar="COMMAND", parser_class=Parser, required=not is_verb
+    )
+
+
+def _add(verbs: Any, command: Command, common: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = verbs.add_parser(
+        command.name.rpartition(" ")[2],
         help=command.summary,
         description=command.description,
         epilog=f"example:\n  {command.example}",
@@ -86,3 +109,4 @@ def _add(verbs: Any, command: Command, common: argparse.ArgumentParser) -> None:
     if command.changes:
         parser.add_argument("-n", "--dry-run", action="store_true", help="show what would change")
     parser.set_defaults(command=command)
+    return parser

@@ -7,9 +7,11 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from itertools import pairwise
 from typing import NoReturn
 
-from dvc_branchflow.cli.commands import COMMANDS, Command, check_text
+from dvc_branchflow.cli.commands import COMMANDS, check_text
+from dvc_branchflow.cli.commands.base import Command
 from dvc_branchflow.cli.document import document, failure
 from dvc_branchflow.cli.parser import build_parser, completion, defaults
 from dvc_branchflow.errors import BranchflowError, StorageError, UsageError
@@ -87,8 +89,7 @@ def _quiet(_: str) -> None:
 
 def _fail(arguments: Sequence[str], error: BranchflowError, *, wants_json: bool) -> int:
     if wants_json:
-        verb = next((word for word in arguments if word in _VERBS), "")
-        print(failure(verb, error))
+        print(failure(_verb(arguments), error))
         return error.exit_code
     print(f"error: {error.message}", file=sys.stderr)
     if error.hint:
@@ -98,6 +99,12 @@ def _fail(arguments: Sequence[str], error: BranchflowError, *, wants_json: bool)
 
         traceback.print_exception(error, file=sys.stderr)
     return error.exit_code
+
+
+def _verb(arguments: Sequence[str]) -> str:
+    words = [word for word in arguments if not word.startswith("-")]
+    pairs = [" ".join(pair) for pair in pairwise(words)]
+    return next((name for name in (*pairs, *words) if name in _VERBS), "")
 
 
 def _bug() -> int:

@@ -46,7 +46,7 @@ def test_every_command_is_documented_with_its_example(command) -> None:
 def test_every_example_parses(command) -> None:
     words = shlex.split(command.example)
     assert words[:2] == ["git", "branchflow"]
-    assert build_parser().parse_args(words[2:]).verb == command.name
+    assert build_parser().parse_args(words[2:]).command is command
 
 
 def test_every_key_of_the_config_is_documented() -> None:

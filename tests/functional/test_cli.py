@@ -34,7 +34,7 @@ def test_help_has_an_example_and_dry_run_where_it_changes(
     command, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as ended:
-        main([command.name, "-h"])
+        main([*command.name.split(), "-h"])
     shown = capsys.readouterr().out
     assert ended.value.code == 0
     assert command.example in shown

@@ -1,0 +1,38 @@
+"""The commands: what each takes, an example, and the one verb that it calls."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from dvc_branchflow.cli.commands import data, flow, judge, models, setup
+from dvc_branchflow.cli.commands.base import Command
+from dvc_branchflow.errors import UsageError
+
+COMMANDS: tuple[Command, ...] = (
+    setup.INIT,
+    flow.STATUS,
+    data.INGEST,
+    flow.PIN,
+    flow.RUN,
+    flow.SYNC,
+    models.PROMOTE,
+    models.RELEASE,
+    models.RUNS,
+    data.REJECTS,
+    models.COMPARE,
+    judge.CHECK,
+    setup.HOOKS,
+    flow.SWITCH,
+    setup.DEMO,
+)
+GROUPS: Mapping[str, str] = {}
+"""The verbs whose commands have two words → what they are about."""
+
+
+def check_text(args: Mapping[str, Any]) -> None:
+    """Refuse arguments that git would take for options of its own."""
+    for name in ("branch", "rev", "model", "explain", "why_not"):
+        value = args.get(name)
+        if isinstance(value, str) and (value.startswith("-") or "\0" in value or "\n" in value):
+            raise UsageError(f"{value!r} is no name of a branch or tag")

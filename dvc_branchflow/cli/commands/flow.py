@@ -1,0 +1,138 @@
+"""Where the branches stand, and bringing them up to date."""
+
+from __future__ import annotations
+
+import argparse
+
+from dvc_branchflow import (
+    pins,
+    runs,
+    status,
+    switch,
+)
+from dvc_branchflow.cli.commands.base import (
+    Arguments,
+    Command,
+    Result,
+    add_run,
+    nothing,
+    open_project,
+    tell_left_behind,
+)
+from dvc_branchflow.cli.render import flow as render
+from dvc_branchflow.work.transfer import Report
+
+
+def _status(args: Arguments, _: Report) -> Result:
+    found = status.status(open_project(args))
+    return Result(found, render.flow(found))
+
+
+def _pin(args: Arguments, report: Report) -> Result:
+    project = open_project(args)
+    wanted = dict(item.partition("@")[::2] for item in args.upstreams)
+    outcome = pins.pin(project, args.branch, wanted, report, dry_run=args.dry_run)
+    tell_left_behind(project, report, args.branch)
+    return Result(outcome, render.pinned(outcome, applied=not args.dry_run))
+
+
+def _add_pin(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("branch", help="the branch whose pins are set")
+    parser.add_argument(
+        "upstreams",
+        nargs="*",
+        metavar="UPSTREAM[@REV]",
+        help="what to pin (default: all upstreams at their tips)",
+    )
+
+
+def _run(args: Arguments, report: Report) -> Result:
+    project = open_project(args)
+    if args.dry_run:
+        planned = runs.plan(project, args.branch)
+        return Result(planned, render.run_planned(planned))
+    outcome = runs.run(project, args.branch, report, reason=args.reason)
+    tell_left_behind(project, report, args.branch)
+    return Result(outcome, render.ran(outcome))
+
+
+def _sync(args: Arguments, report: Report) -> Result:
+    project = open_project(args)
+    steps = list(runs.sync(project, args.branches, report, every=args.all, dry_run=args.dry_run))
+    tell_left_behind(project, report, *(step.branch for step in steps))
+    failed = [step.error for step in steps if step.error]
+    return Result(steps, render.synced(steps), failed[0].exit_code if failed else 0)
+
+
+def _add_sync(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "branches",
+        nargs="*",
+        metavar="BRANCH",
+        help="only these (default: all data and stable branches)",
+    )
+    parser.add_argument("--all", action="store_true", help="dev branches as well")
+
+
+def _switch(args: Arguments, report: Report) -> Result:
+    project = open_project(args)
+    outcome = switch.switch(project, args.rev, report, dry_run=args.dry_run)
+    text = render.switched(outcome, applied=not args.dry_run, top=project.git.toplevel)
+    return Result(outcome, text)
+
+
+def _add_switch(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("rev", help="a branch, or a release's tag or any commit (detached)")
+
+
+STATUS = Command(
+    "status",
+    "show the whole flow on one screen",
+    "Reads local refs and Git objects only: what is newest, who is behind it by how much,"
+    " what is released, what is not pushed, and what to do next. Changes nothing.",
+    "git branchflow status",
+    nothing,
+    _status,
+    changes=False,
+)
+
+PIN = Command(
+    "pin",
+    "set the upstream commits that a branch is built on",
+    "Writes the upstreams' outs as plain .dvc pointers and their commits into pins.yaml, "
+    "as a merge commit. Moves the branch's ref only.",
+    "git branchflow pin dev/churn split@1f3870be27",
+    _add_pin,
+    _pin,
+)
+
+RUN = Command(
+    "run",
+    "re-pin a branch and reproduce its pipeline",
+    "In a worktree of our own: pins the upstreams' tips, runs `dvc repro`, judges the "
+    "result, stores its data, proves it on the DVC remote, commits, and moves the ref. A "
+    "failing stage moves nothing.",
+    "git branchflow run clean",
+    add_run,
+    _run,
+)
+
+SYNC = Command(
+    "sync",
+    "run all that is behind, upstream first",
+    "Runs data branches and retrains and releases stable ones that are behind. Stops "
+    "below a failure and goes on elsewhere.",
+    "git branchflow sync --all",
+    _add_sync,
+    _sync,
+)
+
+SWITCH = Command(
+    "switch",
+    "check out a branch or release with exactly its data",
+    "Brings the data into the cache, then changes the checkout as `git switch` does, and "
+    "links the data in place. Refuses where something not committed would be lost.",
+    "git branchflow switch churn@v1.1.0",
+    _add_switch,
+    _switch,
+)

@@ -1,0 +1,1 @@
+"""One renderer for each verb's value: what the user reads on stdout."""
