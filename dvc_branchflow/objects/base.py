@@ -1,0 +1,114 @@
+"""What every store of DVC's objects does, and the steps that all of them share."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from dvc_branchflow.errors import StorageError
+from dvc_branchflow.model import Oid
+
+PREFIX = "files/md5"
+READ_ONLY = 0o444
+_KEY = re.compile(rf"{PREFIX}/([0-9a-f]{{2}})/([0-9a-f]{{30}}(?:\.dir)?)")
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """An object as a store lists it. `etag` is None where the place has none."""
+
+    oid: Oid
+    size_bytes: int
+    modified_seconds: float
+    etag: str | None = None
+
+
+class Store(Protocol):
+    """Objects in one place. Errors of the place raise StorageError."""
+
+    def sizes(self, oids: Iterable[Oid]) -> dict[Oid, int]:
+        """Return the size in bytes of those objects that are there."""
+
+    def put(self, sources: Mapping[Oid, Path]) -> None:
+        """Store objects whose content lies in files, and prove that they arrived whole."""
+
+    def get(self, targets: Mapping[Oid, Path]) -> None:
+        """Copy objects to files that appear only when whole and proven by their md5."""
+
+    def listing(self) -> Iterator[Stored]:
+        """Yield every DVC object that is there, in no order, without holding them all.
+
+        An error is raised where it happens, also in the middle: a listing that ends is complete.
+        """
+
+
+class Trash(Protocol):
+    """What `storage` needs of a store beside `Store`, to take objects away.
+
+    Every step may be done twice: what is gone from where it was counts as moved.
+    """
+
+    def set_aside(self, oids: Iterable[Oid], batch: str) -> None:
+        """Move objects out of DVC's sight, below a trash prefix and the batch, by their own keys."""
+
+    def bring_back(self, oids: Iterable[Oid], batch: str) -> None:
+        """Move objects of a batch back to where DVC finds them."""
+
+    def listing_aside(self) -> Iterator[tuple[str, Stored]]:
+        """Yield every object in the trash with its batch; errors as in `Store.listing`."""
+
+    def delete(self, oids: Iterable[Oid], batch: str) -> None:
+        """Delete objects of a batch for good."""
+
+
+def object_key(oid: Oid) -> str:
+    """Return where DVC keeps an object below a cache's or remote's root."""
+    return f"{PREFIX}/{oid[:2]}/{oid[2:]}"
+
+
+def oid_of(key: str) -> Oid | None:
+    """Return the object that lies at a key below the root; None: it is not DVC's."""
+    match = _KEY.fullmatch(key)
+    return Oid(match[1] + match[2]) if match else None
+
+
+@contextmanager
+def appearing(target: Path) -> Iterator[Path]:
+    """Give a temporary file beside `target` that becomes it, read-only, if all goes well."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.parent / f".branchflow-{os.urandom(8).hex()}.tmp"
+    try:
+        yield partial
+        partial.chmod(READ_ONLY)  # as DVC does; it rehashes what is writable
+        partial.replace(target)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def prove(path: Path, oid: Oid, where: str) -> None:
+    """Hash a file. Raises: StorageError: its content is not the object that it stands for."""
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, _md5).hexdigest()
+    if found != oid.removesuffix(".dir"):
+        raise StorageError(
+            f"object {oid} on '{where}' is damaged: its content has md5 {found}",
+            hint="put a good copy back with `dvc push` from a clone that has it in its cache",
+        )
+
+
+def _md5() -> Any:
+    return hashlib.md5(usedforsecurity=False)
+
+
+def absent(oid: Oid, where: str) -> StorageError:
+    """Return the error for an object that was asked for and is not there."""
+    return StorageError(
+        f"object {oid} is neither in the cache nor on DVC remote '{where}'",
+        hint="dvc push  # in a clone that has it in its cache",
+    )
