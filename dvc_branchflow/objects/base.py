@@ -55,7 +55,7 @@ class Trash(Protocol):
     """
 
     def set_aside(self, oids: Iterable[Oid], batch: str) -> None:
-        """Move objects out of DVC's sight, below a trash prefix and the batch, by their own keys."""
+        """Move objects out of DVC's sight: below a trash prefix and the batch."""
 
     def bring_back(self, oids: Iterable[Oid], batch: str) -> None:
         """Move objects of a batch back to where DVC finds them."""
