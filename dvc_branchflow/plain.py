@@ -48,6 +48,8 @@ def load_yaml(data: bytes, name: str, *, aliases: bool = False) -> Any:
         return yaml.load(data, Loader=_loader())  # noqa: S506  a safe loader, made stricter
     except yaml.YAMLError as error:
         reason = " ".join(str(error).split())
+        if "nesting depth" in reason:  # libyaml's own bound, in newer ones lower than ours
+            raise ConfigError(f"'{name}' is nested too deeply") from error
         raise ConfigError(f"'{name}' is not valid YAML: {reason[:200]}") from error
     except (ValueError, TypeError, RecursionError) as error:
         raise ConfigError(f"'{name}' is not valid YAML: {error}") from error
