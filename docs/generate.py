@@ -40,7 +40,7 @@ from dvc_branchflow.cli.commands.base import Command
 from dvc_branchflow.cli.parser import build_parser
 from dvc_branchflow.config import config_schema
 from dvc_branchflow.policy import catalog, places
-from dvc_branchflow.work import looks, pinning, records, releasing, running
+from dvc_branchflow.work import looks, pinning, records, release_plan, releasing, running
 
 DOCS = Path(__file__).resolve().parent
 _NOTE = "<!-- Written by docs/generate.py from the code; edit the code, then run `make docs`. -->\n"
@@ -85,7 +85,7 @@ _RESULTS: Mapping[str, tuple[str, tuple[type, ...]]] = {
     "promote": ("PromoteOutcome", (releases.PromoteOutcome,)),
     "release": (
         "ReleaseOutcome; under `--dry-run` ReleasePlan, or null where nothing is new",
-        (releasing.ReleaseOutcome, releasing.ReleasePlan, pinning.PinPlan),
+        (releasing.ReleaseOutcome, release_plan.ReleasePlan, pinning.PinPlan),
     ),
     "runs": (
         "list of RunRecord; with `--test-looks` list of Look",

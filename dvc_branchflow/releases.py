@@ -12,18 +12,13 @@ from dvc_branchflow.gitobjects import Entry
 from dvc_branchflow.model import Branch, Role, Sha
 from dvc_branchflow.project import Project
 from dvc_branchflow.versions import Bump
+from dvc_branchflow.work.checks import run_checks
+from dvc_branchflow.work.code import code_files
 from dvc_branchflow.work.commits import CommitData, read_commit
 from dvc_branchflow.work.pinning import PinPlan, plan_pins
 from dvc_branchflow.work.publish import Move, publish, require_movable
-from dvc_branchflow.work.releasing import (
-    ReleaseOutcome,
-    ReleasePlan,
-    code_files,
-    current_pins,
-    plan_release,
-    release_branch,
-    run_checks,
-)
+from dvc_branchflow.work.release_plan import ReleasePlan, current_pins, plan_release
+from dvc_branchflow.work.releasing import ReleaseOutcome, release_branch
 from dvc_branchflow.work.running import until_won
 from dvc_branchflow.work.transfer import Report
 from dvc_branchflow.work.worktrees import branch_lock, lay_worktree

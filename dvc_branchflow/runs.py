@@ -11,7 +11,8 @@ from dvc_branchflow.flow import BranchSpec
 from dvc_branchflow.model import PIPELINE_ROLES, Branch, Role, Sha
 from dvc_branchflow.project import Project
 from dvc_branchflow.work.commits import read_commit
-from dvc_branchflow.work.releasing import plan_release, release_branch
+from dvc_branchflow.work.release_plan import plan_release
+from dvc_branchflow.work.releasing import release_branch
 from dvc_branchflow.work.running import RunOutcome, RunPlan, plan_run, run_branch
 from dvc_branchflow.work.transfer import Report
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from dvc_branchflow.flow import BranchSpec
+from dvc_branchflow.gitobjects import Entry
 from dvc_branchflow.metafiles import Pipeline
 from dvc_branchflow.model import (
     CARD_FILE,
@@ -15,6 +18,8 @@ from dvc_branchflow.model import (
     LockedStage,
 )
 from dvc_branchflow.policy.facts import is_below
+from dvc_branchflow.project import Project
+from dvc_branchflow.work.commits import CommitData
 
 _PARAM_SUFFIXES = (".yaml", ".yml", ".json", ".toml")
 _APART = frozenset({PINS_FILE, PARTITIONS_FILE, CARD_FILE})
@@ -66,3 +71,16 @@ class CodeBoundary:
             return False
         out_path = path.removesuffix(POINTER_SUFFIX)
         return any(is_below(out_path, data) for data in self.upstream_data)
+
+
+def code_files(project: Project, spec: BranchSpec, data: CommitData) -> dict[str, Entry]:
+    """Return what of a commit is code: all that is no pin, lock, result of a run, or card."""
+    owned = [project.spec(name).data for name in spec.upstreams]
+    boundary = CodeBoundary({"": data.pipeline}, data.stages, [path for path in owned if path])
+    return {path: entry for path, entry in data.files.items() if boundary.is_code(path)}
+
+
+def code_digest(project: Project, spec: BranchSpec, data: CommitData) -> str:
+    """Return a digest over what of a commit is code."""
+    lines = [f"{e.mode} {e.sha} {p}\n" for p, e in sorted(code_files(project, spec, data).items())]
+    return hashlib.sha256("".join(lines).encode("utf-8", "surrogatepass")).hexdigest()

@@ -10,7 +10,8 @@ from dvc_branchflow.compare import Comparison
 from dvc_branchflow.releases import PromoteOutcome
 from dvc_branchflow.work.looks import Look
 from dvc_branchflow.work.records import RunRecord
-from dvc_branchflow.work.releasing import ReleaseOutcome, ReleasePlan
+from dvc_branchflow.work.release_plan import ReleasePlan
+from dvc_branchflow.work.releasing import ReleaseOutcome
 
 
 def promoted(outcome: PromoteOutcome, *, applied: bool) -> str:

@@ -1,0 +1,120 @@
+"""Drafts the run record of a release, from what its run made and the machine that it ran on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from dvc_branchflow.dvcio import dvc_text
+from dvc_branchflow.errors import DvcError
+from dvc_branchflow.flow import BranchSpec
+from dvc_branchflow.model import Sha, TagName
+from dvc_branchflow.project import Project
+from dvc_branchflow.work.code import code_digest
+from dvc_branchflow.work.commits import CommitData, read_commit
+from dvc_branchflow.work.looks import evaluations, looks_at
+from dvc_branchflow.work.records import RunRecord, certificate_of
+from dvc_branchflow.work.running import Candidate
+
+
+def draft_record(
+    project: Project,
+    spec: BranchSpec,
+    tag: TagName,
+    tip: Sha,
+    made: Candidate,
+    checks: Mapping[str, Any],
+) -> RunRecord:
+    """Return the record of a candidate for a release, as far as it is known before its commit.
+
+    Args:
+        tip: the stable branch before it.
+    """
+    data = made.data
+    certificate = certificate_of(project, made.data.pins.commits)
+    return RunRecord(
+        tag=tag,
+        model=spec.model,
+        version=tag.rpartition("@")[2],
+        commit="",  # it is written with the card, which is made from this
+        code={
+            "promoted": _promoted(project, tip),
+            "digest": code_digest(project, spec, data),
+        },
+        pins={str(name): str(sha) for name, sha in made.data.pins.commits.items()},
+        certificate=certificate,
+        params=_params(data),
+        metrics=_metrics(made.worktree),
+        outs=_shipped(project, data),
+        checks=checks,
+        environment=_environment(),
+        seconds=round(made.seconds, 1),
+        who=project.git.identity(),
+        when=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        test=_test(project, spec, tip, made, certificate),
+    )
+
+
+def _test(
+    project: Project, spec: BranchSpec, tip: Sha, made: Candidate, certificate: str | None
+) -> dict[str, Any]:
+    """The evaluations of a release on the test side, and the how manyth look it is."""
+    before = read_commit(project.git, tip).stages
+    stages = evaluations(made.data.pipeline, made.data.stages)
+    ran = any(stage not in before for stage in stages.values())
+    looks = len(looks_at(project, spec, certificate)) + int(ran)
+    return {"certificate": certificate, "stages": sorted(stages), "looks": looks}
+
+
+def _promoted(project: Project, tip: Sha) -> str | None:
+    done = project.git.run("log", "-1", "--format=%(trailers:key=Promoted-from,valueonly)",
+                           "--grep=^Promoted-from:", tip, check=False)  # fmt: skip
+    return done.stdout.decode(errors="replace").strip() or None
+
+
+def _params(data: CommitData) -> dict[str, Any]:
+    params: dict[str, Any] = {}
+    for stage in data.stages:
+        for values in stage.params.values():
+            params |= values
+    return params
+
+
+def _metrics(worktree: Path) -> dict[str, Any]:
+    try:
+        shown = json.loads(dvc_text(["metrics", "show", "--json"], cwd=worktree))
+    except (DvcError, ValueError):
+        return {}
+    files = shown.get("", {}).get("data", {})
+    return {name: body["data"] for name, body in files.items() if "data" in body}
+
+
+def _shipped(project: Project, data: CommitData) -> dict[str, dict[str, Any]]:
+    artifacts = set(data.pipeline.artifacts.values())
+    outs: dict[str, dict[str, Any]] = {}
+    for path, out in sorted(data.outs.items()):
+        fields = {"md5": out.oid, "size": out.size_bytes, "nfiles": out.nfiles}
+        outs[path] = {key: value for key, value in fields.items() if value is not None}
+        cached = project.cache.path(out.oid)
+        if path in artifacts and not out.is_dir and cached.exists():
+            with cached.open("rb") as file:
+                outs[path]["sha256"] = hashlib.file_digest(file, "sha256").hexdigest()
+    return outs
+
+
+def _environment() -> dict[str, str]:
+    from importlib.metadata import version as package_version
+
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(terse=True),
+        "dvc": package_version("dvc"),
+        "dvc-branchflow": package_version("dvc-branchflow"),
+        "cpus": str(os.cpu_count()),
+    }
