@@ -53,7 +53,7 @@ def test_a_record_of_an_earlier_or_later_version_is_read() -> None:
     ],
 )  # fmt: skip
 def test_what_is_no_record_is_refused_by_its_name(content: bytes) -> None:
-    with pytest.raises(ConfigError, match="'runs/m/x.json' is no run record"):
+    with pytest.raises(ConfigError, match=r"'runs/m/x\.json' is no run record"):
         parse_record(content, "runs/m/x.json")
 
 
