@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import os
-import platform
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
-from dvc_branchflow.dvcio import dvc_text
-from dvc_branchflow.errors import DvcError
 from dvc_branchflow.flow import BranchSpec
 from dvc_branchflow.model import Sha, TagName
 from dvc_branchflow.project import Project
 from dvc_branchflow.work.code import code_digest
 from dvc_branchflow.work.commits import CommitData, read_commit
 from dvc_branchflow.work.looks import evaluations, looks_at
+from dvc_branchflow.work.observed import environment, metrics_in
 from dvc_branchflow.work.records import RunRecord, certificate_of
 from dvc_branchflow.work.running import Candidate
 
@@ -50,10 +45,10 @@ def draft_record(
         pins={str(name): str(sha) for name, sha in made.data.pins.commits.items()},
         certificate=certificate,
         params=_params(data),
-        metrics=_metrics(made.worktree),
+        metrics=metrics_in(made.worktree),
         outs=_shipped(project, data),
         checks=checks,
-        environment=_environment(),
+        environment=environment(project.git, data),
         seconds=round(made.seconds, 1),
         who=project.git.identity(),
         when=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
@@ -86,15 +81,6 @@ def _params(data: CommitData) -> dict[str, Any]:
     return params
 
 
-def _metrics(worktree: Path) -> dict[str, Any]:
-    try:
-        shown = json.loads(dvc_text(["metrics", "show", "--json"], cwd=worktree))
-    except (DvcError, ValueError):
-        return {}
-    files = shown.get("", {}).get("data", {})
-    return {name: body["data"] for name, body in files.items() if "data" in body}
-
-
 def _shipped(project: Project, data: CommitData) -> dict[str, dict[str, Any]]:
     artifacts = set(data.pipeline.artifacts.values())
     outs: dict[str, dict[str, Any]] = {}
@@ -106,15 +92,3 @@ def _shipped(project: Project, data: CommitData) -> dict[str, dict[str, Any]]:
             with cached.open("rb") as file:
                 outs[path]["sha256"] = hashlib.file_digest(file, "sha256").hexdigest()
     return outs
-
-
-def _environment() -> dict[str, str]:
-    from importlib.metadata import version as package_version
-
-    return {
-        "python": platform.python_version(),
-        "platform": platform.platform(terse=True),
-        "dvc": package_version("dvc"),
-        "dvc-branchflow": package_version("dvc-branchflow"),
-        "cpus": str(os.cpu_count()),
-    }
