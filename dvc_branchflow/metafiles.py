@@ -90,6 +90,11 @@ class StageDef:
     outs: tuple[OutOptions, ...]
     side: str | None = None
 
+    def needs(self, path: str) -> bool:
+        """Whether the stage could depend on a path, or on a folder above it."""
+        is_below = any(path.startswith(f"{dep}/") for dep in self.literal_deps)
+        return is_below or any(pattern.matches(path) for pattern in self.deps)
+
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:

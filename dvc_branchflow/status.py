@@ -11,8 +11,8 @@ from dvc_branchflow.model import PIPELINE_ROLES, Branch, Out, Role, Sha
 from dvc_branchflow.project import Project
 from dvc_branchflow.versions import latest_version, release_tag
 from dvc_branchflow.work.commits import CommitData, read_commits
-from dvc_branchflow.work.pipeline import is_current
 from dvc_branchflow.work.records import certificate_of
+from dvc_branchflow.work.staleness import is_current
 
 
 @dataclass(frozen=True, slots=True)

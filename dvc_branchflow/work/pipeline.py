@@ -7,19 +7,16 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from dvc_branchflow.dvcio import dvc, dvc_text
 from dvc_branchflow.errors import RunError
 from dvc_branchflow.git import Change
 from dvc_branchflow.gitobjects import EXECUTABLE_MODE, FILE_MODE, LINK_MODE
 from dvc_branchflow.metafiles import parse_lock
-from dvc_branchflow.model import LOCK_FILE, PIPELINE_FILE, LockedStage, Oid, Out
-from dvc_branchflow.plain import load_mapping
+from dvc_branchflow.model import LOCK_FILE, PIPELINE_FILE, LockedStage, Out
 from dvc_branchflow.project import Project
 from dvc_branchflow.work.commits import CommitData
-from dvc_branchflow.work.folders import folder_oid, git_oids, outs_below
-from dvc_branchflow.work.transfer import Report, fetch, manifest_of
+from dvc_branchflow.work.transfer import Report, fetch
 
 _IGNORE_FILE = ".gitignore"
 _FAILURE = re.compile(r"ERROR: (.*)")
@@ -52,7 +49,8 @@ def needed_outs(data: CommitData, pinned: Mapping[str, Out]) -> list[Out]:
     needed: dict[str, Out] = {}
     for path, out in {**data.outs, **pinned}.items():
         is_covered = any(path.startswith(f"{above}/") for above in covering)
-        is_new = path in pinned and locked.get(path) != out.oid and _is_dep(data, path)
+        is_dep = any(stage.needs(path) for stage in data.pipeline.stages.values())
+        is_new = path in pinned and locked.get(path) != out.oid and is_dep
         if is_covered or is_new:
             needed[path] = out
     return list(needed.values())
@@ -110,84 +108,6 @@ def checkout(project: Project, worktree: Path, outs: Iterable[Out], report: Repo
     # By their own paths: after a `.dvc` file among the targets, DVC passes over outs of stages.
     targets = [out.path for out in wanted]
     dvc_text(["checkout", "--quiet", "--force", *targets], cwd=worktree)
-
-
-def is_current(project: Project, data: CommitData, *, may_fetch: bool = False) -> bool:
-    """Whether `dvc.lock` was made from what the commit holds, as far as Git can tell.
-
-    Code and params are compared by content, pins and outs by oid; DVC itself is not asked, so a
-    changed `cmd` goes unseen here (and is seen by `dvc repro`).
-
-    Args:
-        may_fetch: bring manifests from the DVC remote where a folder's oid needs them; without,
-            a folder of pins whose manifests are not in the cache is taken as it is.
-    """
-    if not data.stages:
-        return not data.pipeline.stages
-    ran = {stage.name.partition("@")[0] for stage in data.stages}
-    if data.pipeline.stages.keys() - ran:
-        return False
-    made = {path: out.oid for stage in data.stages for path, out in stage.outs.items()}
-    held = {out.path: out.oid for out in data.pointers.values()}
-    deps = {path for stage in data.stages for path in stage.deps}
-    in_git = git_oids(project.git, data, deps - held.keys())
-    folders = _folders(project, data, deps - held.keys() - made.keys(), may_fetch=may_fetch)
-    for stage in data.stages:
-        for path, oid in stage.deps.items():
-            known = (places.get(path) for places in (held, in_git, made, folders))
-            now = next((found for found in known if found), None)
-            if now is not None and now != oid:
-                return False
-    covers = tuple(f"{path}/" for path in deps)
-    is_used = all(p in deps or p.startswith(covers) or not _is_dep(data, p) for p in held)
-    return is_used and _params_are_current(project, data)
-
-
-def _folders(
-    project: Project, data: CommitData, deps: Iterable[str], *, may_fetch: bool
-) -> dict[str, Oid]:
-    """The oids of deps that are folders, as far as their manifests are here or may be fetched."""
-    found: dict[str, Oid] = {}
-    for dep in deps:
-        outs = [out for out in outs_below(data, dep) if out.is_dir]
-        if may_fetch or all(project.cache.has(out.oid) for out in outs):
-            manifests = {out.oid: manifest_of(project, out) for out in outs}
-            oid = folder_oid(project.git, data, dep, manifests)
-            found |= {dep: oid} if oid else {}
-    return found
-
-
-def _params_are_current(project: Project, data: CommitData) -> bool:
-    named = {name for stage in data.stages for name in stage.params if name in data.files}
-    blobs = project.git.read_blobs(data.files[name].sha for name in named)
-    values = {
-        name: load_mapping(blobs[data.files[name].sha], name, aliases=True)
-        for name in named
-        if name.endswith((".yaml", ".yml"))
-    }
-    return all(
-        _look_up(values[name], key) == value
-        for stage in data.stages
-        for name, params in stage.params.items()
-        if name in values
-        for key, value in params.items()
-    )
-
-
-def _look_up(values: Any, dotted: str) -> Any:
-    for part in dotted.split("."):
-        if not isinstance(values, dict) or part not in values:
-            return None
-        values = values[part]
-    return values
-
-
-def _is_dep(data: CommitData, path: str) -> bool:
-    return any(
-        pattern.matches(path) or any(path.startswith(f"{dep}/") for dep in stage.literal_deps)
-        for stage in data.pipeline.stages.values()
-        for pattern in stage.deps
-    )
 
 
 def _collect(project: Project, worktree: Path, output: str, log: Path) -> RunResult:

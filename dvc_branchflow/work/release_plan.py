@@ -13,7 +13,7 @@ from dvc_branchflow.versions import FIRST, Bump, latest_version, release_tag
 from dvc_branchflow.work.code import code_digest
 from dvc_branchflow.work.commits import CommitData, read_commit
 from dvc_branchflow.work.pinning import PinPlan, pinned_outs, plan_pins
-from dvc_branchflow.work.pipeline import is_current
+from dvc_branchflow.work.staleness import is_current
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,9 +16,10 @@ from dvc_branchflow.project import Project, Tip
 from dvc_branchflow.work.commits import CommitData, read_commit
 from dvc_branchflow.work.looks import require_look
 from dvc_branchflow.work.pinning import PinPlan, pinned_outs, plan_pins
-from dvc_branchflow.work.pipeline import RunResult, is_current, reproduce
+from dvc_branchflow.work.pipeline import RunResult, reproduce
 from dvc_branchflow.work.publish import Move, publish, require_movable
 from dvc_branchflow.work.records import certificate_of
+from dvc_branchflow.work.staleness import is_current
 from dvc_branchflow.work.transfer import Report
 from dvc_branchflow.work.worktrees import branch_lock, lay_worktree, log_path, park_worktree
 
