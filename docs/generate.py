@@ -88,8 +88,8 @@ _RESULTS: Mapping[str, tuple[str, tuple[type, ...]]] = {
         (releasing.ReleaseOutcome, release_plan.ReleasePlan, pinning.PinPlan),
     ),
     "runs": (
-        "list of RunRecord; with `--test-looks` list of Look",
-        (records.RunRecord, looks.Look),
+        "RunList; with `--test-looks` list of Look",
+        (compare.RunList, records.RunRecord, looks.Look),
     ),
     "rejects": ("list of Rejects", (rejects.Rejects,)),
     "compare": ("Comparison", (compare.Comparison,)),

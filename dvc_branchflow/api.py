@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from dvc_branchflow.check import CheckRequest, check
-from dvc_branchflow.compare import Comparison, compare, runs
+from dvc_branchflow.compare import Comparison, RunList, RunsRequest, compare, runs
 from dvc_branchflow.errors import BranchflowError
 from dvc_branchflow.ingest import IngestOutcome, IngestRequest, ingest
 from dvc_branchflow.init import InitPlan, InitRequest, init
@@ -21,8 +21,8 @@ from dvc_branchflow.status import FlowStatus, status
 from dvc_branchflow.switch import SwitchOutcome, switch
 
 __all__ = [
-    "BranchflowError", "CheckRequest", "Comparison", "FlowStatus", "IngestOutcome",
-    "IngestRequest", "InitPlan", "InitRequest", "PinOutcome", "Project", "PromoteOutcome",
+    "BranchflowError", "CheckRequest", "Comparison", "FlowStatus", "IngestOutcome", "IngestRequest",
+    "InitPlan", "InitRequest", "PinOutcome", "Project", "PromoteOutcome", "RunList", "RunsRequest",
     "SwitchOutcome", "SyncStep", "Verdict", "Violation", "check", "compare", "ingest", "init",
     "open_project", "pin", "promote", "release", "run", "runs", "status", "switch", "sync",
 ]  # fmt: skip

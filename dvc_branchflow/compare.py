@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dvc_branchflow.errors import FlowError
+from dvc_branchflow.errors import ConfigError, FlowError
 from dvc_branchflow.project import Project
+from dvc_branchflow.query import flat, ordered, parse_condition, parse_order, require_known
 from dvc_branchflow.work.looks import Look, all_looks
-from dvc_branchflow.work.records import RunRecord, read_records, record_in_tag
+from dvc_branchflow.work.records import RunRecord, read_records
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,19 +26,49 @@ class Comparison:
     is_comparable: bool
 
 
-def runs(project: Project, model: str | None = None) -> list[RunRecord]:
-    """Return the run records, oldest first, of one model or of all.
+@dataclass(frozen=True, slots=True)
+class RunsRequest:
+    """Which runs, and in what order.
 
-    What the tags carry counts as well: a record that a tag has and the tracking branch lacks.
+    Attributes:
+        where: conditions that all have to hold, as `metrics.mae<25`.
+        sort: a value's name, `:desc` behind it for the largest first; None: oldest first.
     """
-    found = {record.tag: record for record in read_records(project)}
-    for tag, ref in project.tags.items():
-        if ref.kind == "tag" and tag not in found:
-            record = record_in_tag(project.git, ref.sha, tag)
-            if record is not None:
-                found[tag] = record
-    chosen = [record for record in found.values() if model in {None, record.model}]
-    return sorted(chosen, key=lambda record: (record.when, record.tag))
+
+    model: str | None = None
+    where: Sequence[str] = ()
+    sort: str | None = None
+
+    def names(self) -> list[str]:
+        """Return the names of the values that are asked for."""
+        found = [parse_condition(text).name for text in self.where]
+        return found + ([parse_order(self.sort).name] if self.sort else [])
+
+
+@dataclass(frozen=True, slots=True)
+class RunList:
+    """The runs on record that were asked for, and what is wrong with records that can't be read."""
+
+    records: tuple[RunRecord, ...]
+    unreadable: tuple[ConfigError, ...]
+
+
+def runs(project: Project, request: RunsRequest | None = None) -> RunList:
+    """Return the runs on record, those that only a tag carries as well.
+
+    Raises: UsageError: a condition that is none, or a name that no run has.
+    """
+    request = request or RunsRequest()
+    conditions = [parse_condition(text) for text in request.where]
+    there = read_records(project)
+    rows = [(r.values(), r) for r in there.found if request.model in {None, r.model}]
+    known = {name: None for values, _ in rows for name in values}
+    for name in request.names() if rows else ():
+        require_known(name, known, "run")
+    chosen = [row for row in rows if all(one.holds(row[0]) for one in conditions)]
+    if request.sort:
+        chosen = ordered(chosen, parse_order(request.sort), lambda row: row[0])
+    return RunList(tuple(record for _, record in chosen), there.unreadable)
 
 
 def looks(project: Project, model: str | None = None) -> list[Look]:
@@ -51,7 +82,7 @@ def compare(project: Project, tags: Sequence[str]) -> Comparison:
 
     Raises: FlowError: a tag without a record, or no two releases to compare.
     """
-    known = {record.tag: record for record in runs(project)}
+    known = {record.tag: record for record in runs(project).records}
     if not tags:
         tags = list(known)[-2:]
     if len(tags) < 2:  # noqa: PLR2004  two sides
@@ -73,7 +104,7 @@ def _rows(records: Sequence[RunRecord]) -> dict[tuple[str, str], tuple[object, .
         cells |= {("pins", name): sha[:10] for name, sha in record.pins.items()}
         cells["split", "certificate"] = (record.certificate or "")[:10] or None
         cells["code", "promoted"] = _short(record.code.get("promoted"))
-        cells |= {("params", name): value for name, value in _flat(record.params, "").items()}
+        cells |= {("params", name): value for name, value in flat(record.params).items()}
         cells |= {("outs", path): fields.get("size") for path, fields in record.outs.items()}
         sides.append(cells)
     keys = dict.fromkeys(key for cells in sides for key in cells)
@@ -83,13 +114,3 @@ def _rows(records: Sequence[RunRecord]) -> dict[tuple[str, str], tuple[object, .
 def _short(promoted: object) -> str | None:
     name, _, sha = str(promoted or "").partition("@")
     return f"{name}@{sha[:10]}" if name else None
-
-
-def _flat(values: object, prefix: str) -> dict[str, object]:
-    if isinstance(values, dict):
-        return {
-            key: leaf
-            for name, value in values.items()
-            for key, leaf in _flat(value, f"{prefix}{name}.").items()
-        }
-    return {prefix.rstrip("."): values}

@@ -21,7 +21,6 @@ from dvc_branchflow.init import InitRequest, init
 from dvc_branchflow.project import Project
 from dvc_branchflow.releases import promote, release
 from dvc_branchflow.runs import run, sync
-from dvc_branchflow.work.records import RunRecord
 from dvc_branchflow.work.transfer import Report
 
 MODEL = "flights"
@@ -97,7 +96,7 @@ def demo(path: Path, report: Report) -> DemoOutcome:
     git = Git.discover(repo)
     git.run("switch", "--quiet", "main", cwd=repo)
     git.run("merge", "--quiet", "--ff-only", "origin/main", cwd=repo)
-    made: list[RunRecord] = runs(Project.open(repo))
+    made = runs(Project.open(repo)).records
     tags = tuple(record.tag for record in made)
     return DemoOutcome(str(path), tags, time.monotonic() - started)
 

@@ -14,6 +14,7 @@ from dvc_branchflow.cli.commands import COMMANDS, check_text
 from dvc_branchflow.cli.commands.base import Command
 from dvc_branchflow.cli.document import document, failure
 from dvc_branchflow.cli.parser import build_parser, completion, defaults
+from dvc_branchflow.cli.text import printable
 from dvc_branchflow.errors import BranchflowError, StorageError, UsageError
 
 _VERBS = frozenset(command.name for command in COMMANDS)
@@ -76,6 +77,8 @@ def _run(arguments: Sequence[str]) -> int:
         print(document(command.name, result.value, dry_run=args.dry_run))
     else:
         print(result.text)
+        for error in result.errors:
+            _say(error)
     return result.exit_code
 
 
@@ -91,14 +94,18 @@ def _fail(arguments: Sequence[str], error: BranchflowError, *, wants_json: bool)
     if wants_json:
         print(failure(_verb(arguments), error))
         return error.exit_code
-    print(f"error: {error.message}", file=sys.stderr)
-    if error.hint:
-        print(f"  try: {error.hint}", file=sys.stderr)
+    _say(error)
     if {"-v", "--verbose"} & set(arguments):
         import traceback
 
         traceback.print_exception(error, file=sys.stderr)
     return error.exit_code
+
+
+def _say(error: BranchflowError) -> None:
+    print(f"error: {printable(error.message)}", file=sys.stderr)
+    if error.hint:
+        print(f"  try: {error.hint}", file=sys.stderr)
 
 
 def _verb(arguments: Sequence[str]) -> str:

@@ -3,12 +3,29 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from operator import itemgetter
 
 _COLOURS = {"good": "32", "warn": "33", "bad": "31", "dim": "2"}
 _STEP = 1024
+_CELL = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a table, of anything out of commits; the higher its rank, the less it is used."""
+
+    title: str
+    values: Sequence[object]
+    rank: int = 0
+
+    def cells(self) -> list[str]:
+        """Return the title and the values as they look."""
+        return [cell(value) for value in (self.title, *self.values)]
 
 
 def table(rows: Iterable[Sequence[object]], header: Sequence[str] = ()) -> str:
@@ -66,3 +83,33 @@ def colour(text: str, kind: str) -> str:
 def number(value: object) -> str:
     """Return a metric's value to six digits, anything else as it is."""
     return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def printable(text: str) -> str:
+    """Return text out of a commit without what a terminal would act on."""
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape", "surrogatepass").decode()
+        for char in text
+    )
+
+
+def cell(value: object) -> str:
+    """Return a value out of a commit as a cell of a table: `-` where there is none."""
+    text = "-" if value is None else printable(number(value))
+    return text if len(text) <= _CELL else f"{text[: _CELL - 1]}…"
+
+
+def fitted(columns: Sequence[Column]) -> str:
+    """Return columns as a table; where a terminal is narrow those that are used least go."""
+    left = [(column.rank, column.cells()) for column in columns]
+    room = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    while room is not None and _width(left) > room:
+        least = max(left, key=itemgetter(0))
+        if least[0] == 0:
+            break
+        left.remove(least)
+    return table(zip(*(cells for _, cells in left), strict=True))
+
+
+def _width(columns: Sequence[tuple[int, list[str]]]) -> int:
+    return sum(max(map(len, cells)) + 2 for _, cells in columns) - 2

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import groupby
 
-from dvc_branchflow.cli.text import colour, count, local_time, short
+from dvc_branchflow.cli.text import colour, count, local_time, printable, short
 from dvc_branchflow.model import Severity, Verdict, Violation
 
 _NAMED = 6
@@ -25,17 +25,17 @@ def verdict(found: Verdict) -> str:
 
 def _violation(one: Violation) -> Iterator[str]:
     level = colour(str(one.severity), _KINDS.get(one.severity, "dim"))
-    what = f"{_shown(one.path)} {_shown(one.found)}".strip()
+    what = f"{printable(one.path)} {printable(one.found)}".strip()
     yield f"  {level} {one.code}: {what}"
     if one.commit:
-        by = f" by {_shown(one.author)}, {local_time(one.when)}" if one.author else ""
+        by = f" by {printable(one.author)}, {local_time(one.when)}" if one.author else ""
         yield f"    in {short(one.commit)}{by}"
     if one.repair:
         yield f"    repair: {one.repair}"
 
 
 def _sum(found: Verdict) -> str:
-    refs = ", ".join(map(_shown, found.refs[:_NAMED]))
+    refs = ", ".join(map(printable, found.refs[:_NAMED]))
     more = f" and {len(found.refs) - _NAMED} more" if len(found.refs) > _NAMED else ""
     judged = f"{count(found.commits, 'commit')} on {refs}{more}" if refs else "nothing to judge"
     errors = sum(one.severity is Severity.ERROR for one in found.violations)
@@ -43,11 +43,3 @@ def _sum(found: Verdict) -> str:
     parts = [count(errors, "violation")] if errors else []
     parts += [count(warnings, "warning")] if warnings else []
     return f"{', '.join(parts) or 'no violations'}: {judged}"
-
-
-def _shown(text: str) -> str:
-    """Text out of a commit, without what a terminal would act on."""
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape", "surrogatepass").decode()
-        for char in text
-    )

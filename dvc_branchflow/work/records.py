@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
@@ -14,6 +14,7 @@ from dvc_branchflow.git import Git
 from dvc_branchflow.gitobjects import EXECUTABLE_MODE, FILE_MODE
 from dvc_branchflow.model import Branch, Sha
 from dvc_branchflow.project import Project
+from dvc_branchflow.query import flat, is_number
 from dvc_branchflow.versions import parse_tag
 
 SCHEMA = "branchflow/run/1"
@@ -89,14 +90,25 @@ class RunRecord:
             return refused_path(self.model, self.candidate)
         return f"{FOLDER}/{self.model}/{self.version}.json"
 
+    def values(self) -> dict[str, object]:
+        """Return what a reader may ask for by name: fields, pins, metrics and params."""
+        fields_of = ("tag", "model", "version", "when", "who", "commit", "certificate", "seconds")
+        found = {name: getattr(self, name) for name in fields_of}
+        found |= {f"pins.{name}": sha for name, sha in self.pins.items()}
+        found |= {f"metrics.{name}": value for name, value in self.flat_metrics().items()}
+        found |= {f"params.{name}": value for name, value in flat(self.params).items()}
+        return found
+
     def flat_metrics(self) -> dict[str, float]:
         """Return the metrics by dotted name; those of other files than the main one by file."""
         names = sorted(self.metrics, key=lambda name: name != METRICS_FILE)
-        flat: dict[str, float] = {}
+        found: dict[str, float] = {}
         for name in names:
             prefix = "" if name == METRICS_FILE or len(names) == 1 else f"{name}:"
-            flat |= {prefix + key: value for key, value in _flatten(self.metrics[name], "")}
-        return flat
+            for key, value in flat(self.metrics[name]).items():
+                if is_number(value) and _is_finite(value):
+                    found[prefix + key] = value
+        return found
 
     def metric(self, name: str) -> object:
         """Return what stands under a metric's name, a number or not; None where nothing does.
@@ -104,8 +116,8 @@ class RunRecord:
         Args:
             name: as in `flat_metrics`, or `FILE:NAME`.
         """
-        if name in (flat := self.flat_metrics()):
-            return flat[name]
+        if name in (named := self.flat_metrics()):
+            return named[name]
         file, colon, key = name.rpartition(":")
         if not colon:
             file = METRICS_FILE if METRICS_FILE in self.metrics else next(iter(self.metrics), "")
@@ -113,6 +125,14 @@ class RunRecord:
         for part in key.split("."):
             found = found.get(part) if isinstance(found, dict) else None
         return None if isinstance(found, dict) else found
+
+
+@dataclass(frozen=True, slots=True)
+class Records:
+    """The records that there are, oldest first, and what is wrong with those that can't be read."""
+
+    found: tuple[RunRecord, ...]
+    unreadable: tuple[ConfigError, ...]
 
 
 def refused_path(model: str, candidate: str) -> str:
@@ -123,21 +143,27 @@ def refused_path(model: str, candidate: str) -> str:
 def parse_record(content: bytes, where: str) -> RunRecord:
     """Return the record in a JSON document; fields of later versions are passed over.
 
-    Raises: ConfigError: it is none.
+    Args:
+        where: its path on the tracking branch, or the tag that carries it.
+    Raises: ConfigError: it is none, or that of something else.
     """
     if len(content) > MAX_RECORD_BYTES:
-        raise ConfigError(f"'{where}' is no run record: it has {len(content):,} bytes")
+        raise _too_large(where, len(content))
     known = {item.name for item in fields(RunRecord)}
     try:
         document = json.loads(content)
         if document.get("schema") != SCHEMA:
-            raise ConfigError(f"'{where}' is no run record: schema {document.get('schema')!r}")
+            found = repr(document.get("schema"))
+            raise ConfigError(f"'{where}' is no run record: schema {found[:60]}")
         record = RunRecord(**{key: value for key, value in document.items() if key in known})
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise ConfigError(f"'{where}' is no run record: {error}") from error
     for item in fields(RunRecord):
         if not isinstance(getattr(record, item.name), _KINDS.get(item.name, str)):
             raise ConfigError(f"'{where}' is no run record: '{item.name}' is of the wrong type")
+    is_its_own = record.tag == f"{record.model}@{record.version}"
+    if where not in {record.path, record.tag} or not is_its_own:
+        raise ConfigError(f"'{where}' is no run record: it says that it is '{record.tag}'")
     if not all(isinstance(sha, str) for sha in record.pins.values()):
         raise ConfigError(f"'{where}' is no run record: 'pins' has to map branches to commits")
     if not all(isinstance(body, dict) for body in record.outs.values()):
@@ -147,23 +173,23 @@ def parse_record(content: bytes, where: str) -> RunRecord:
     return record
 
 
-def read_records(project: Project) -> list[RunRecord]:
-    """Return the records of all releases on the tracking branch, oldest first."""
-    return _read(project, _RECORD_PATH)
+def read_records(project: Project) -> Records:
+    """Return the records of all releases: on the tracking branch, or only in a release's tag."""
+    there = _read(project, _RECORD_PATH)
+    known = {record.tag for record in there.found}
+    tags = {
+        tag: ref.sha
+        for tag, ref in project.tags.items()
+        if ref.kind == "tag" and tag not in known and parse_tag(tag)
+    }
+    in_tags = _parsed(project.git, tags, _record_in_tag)
+    found = sorted((*there.found, *in_tags.found), key=lambda record: (record.when, record.tag))
+    return Records(tuple(found), (*there.unreadable, *in_tags.unreadable))
 
 
-def read_refused(project: Project) -> list[RunRecord]:
-    """Return the records of all refused candidates on the tracking branch, oldest first."""
+def read_refused(project: Project) -> Records:
+    """Return the records of all refused candidates on the tracking branch."""
     return _read(project, _REFUSED_PATH)
-
-
-def record_in_tag(git: Git, sha: Sha, tag: str) -> RunRecord | None:
-    """Return the record that a release's tag carries; None for anybody else's tag."""
-    body = git.read_blobs([sha])[sha]
-    start = body.find(b"\n{\n")
-    if parse_tag(tag) is None or start < 0 or SCHEMA.encode() not in body:
-        return None
-    return parse_record(body[start + 1 :], tag)
 
 
 def certificate_of(project: Project, pins: Mapping[Branch, Sha]) -> str | None:
@@ -181,29 +207,51 @@ def certificate_of(project: Project, pins: Mapping[Branch, Sha]) -> str | None:
     return None
 
 
-def _read(project: Project, layout: re.Pattern[str]) -> list[RunRecord]:
+def _read(project: Project, layout: re.Pattern[str]) -> Records:
     files = project.git.files(project.tracking.sha)
     wanted = {path: entry for path, entry in files.items() if layout.fullmatch(path)}
-    sizes = project.git.sizes(entry.sha for entry in wanted.values())
-    for path, entry in wanted.items():
-        if sizes[entry.sha] > MAX_RECORD_BYTES or entry.mode not in {FILE_MODE, EXECUTABLE_MODE}:
-            raise ConfigError(f"'{path}' is no run record: too large, or no plain file")
-    blobs = project.git.read_blobs(entry.sha for entry in wanted.values())
-    records = [parse_record(blobs[entry.sha], path) for path, entry in wanted.items()]
-    return sorted(records, key=lambda record: (record.when, record.tag))
+    plain = {p: e.sha for p, e in wanted.items() if e.mode in {FILE_MODE, EXECUTABLE_MODE}}
+    read = _parsed(project.git, plain, parse_record)
+    odd = (f"'{path}' is no run record: no plain file" for path in sorted(wanted.keys() - plain))
+    return Records(read.found, (*read.unreadable, *map(ConfigError, odd)))
 
 
-def _flatten(body: Any, prefix: str) -> list[tuple[str, float]]:
-    if isinstance(body, dict):
-        return [pair for key, value in body.items() for pair in _flatten(value, f"{prefix}{key}.")]
-    if isinstance(body, int | float) and not isinstance(body, bool):
-        value = _float(body)
-        return [(prefix.rstrip("."), value)] if math.isfinite(value) else []
-    return []
+def _parsed(
+    git: Git, wanted: Mapping[str, Sha], parse: Callable[[bytes, str], RunRecord | None]
+) -> Records:
+    """Parse the records in Git objects, all read in one batch."""
+    sizes = git.sizes(wanted.values())
+    blobs = git.read_blobs(sha for sha, size in sizes.items() if size <= MAX_RECORD_BYTES)
+    found: list[RunRecord] = []
+    unreadable: list[ConfigError] = []
+    for where, sha in wanted.items():
+        if sha not in blobs:
+            unreadable.append(_too_large(where, sizes[sha]))
+            continue
+        try:
+            record = parse(blobs[sha], where)
+        except ConfigError as error:
+            unreadable.append(error)
+        else:
+            found += [record] if record else []
+    found.sort(key=lambda record: (record.when, record.tag))
+    return Records(tuple(found), tuple(unreadable))
 
 
-def _float(number: float) -> float:
+def _record_in_tag(body: bytes, tag: str) -> RunRecord | None:
+    """The record that a release's tag carries; None for anybody else's tag."""
+    start = body.find(b"\n{\n")
+    if start < 0 or SCHEMA.encode() not in body:
+        return None
+    return parse_record(body[start + 1 :], tag)
+
+
+def _too_large(where: str, size_bytes: int) -> ConfigError:
+    return ConfigError(f"'{where}' is no run record: it has {size_bytes:,} bytes")
+
+
+def _is_finite(value: float) -> bool:
     try:
-        return float(number)
+        return math.isfinite(value)
     except OverflowError:  # an integer beyond every float
-        return math.inf
+        return False

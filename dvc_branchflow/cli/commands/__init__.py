@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from dvc_branchflow.cli.commands import data, flow, judge, models, setup
+from dvc_branchflow.cli.commands import compare, data, flow, judge, models, setup
 from dvc_branchflow.cli.commands.base import Command
 from dvc_branchflow.errors import UsageError
 
@@ -18,9 +18,9 @@ COMMANDS: tuple[Command, ...] = (
     flow.SYNC,
     models.PROMOTE,
     models.RELEASE,
-    models.RUNS,
+    compare.RUNS,
     data.REJECTS,
-    models.COMPARE,
+    compare.COMPARE,
     judge.CHECK,
     setup.HOOKS,
     flow.SWITCH,

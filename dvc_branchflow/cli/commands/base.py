@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from dvc_branchflow.errors import BranchflowError
 from dvc_branchflow.project import Project
 from dvc_branchflow.work.publish import left_behind
 from dvc_branchflow.work.transfer import Report
@@ -16,11 +17,15 @@ Arguments = argparse.Namespace
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """A verb's value, how it reads, and the exit code that it means."""
+    """A verb's value, how it reads, and the exit code that it means.
+
+    `errors`: what could not be read while the rest could.
+    """
 
     value: object
     text: str
     exit_code: int = 0
+    errors: Sequence[BranchflowError] = ()
 
 
 @dataclass(frozen=True, slots=True)

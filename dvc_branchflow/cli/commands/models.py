@@ -1,11 +1,10 @@
-"""From code on dev to releases, and their records side by side."""
+"""From code on dev to releases."""
 
 from __future__ import annotations
 
 import argparse
 
 from dvc_branchflow import (
-    compare,
     releases,
 )
 from dvc_branchflow.cli.commands.base import (
@@ -45,32 +44,6 @@ def _add_release(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--major", action="store_true", help="make it a major version")
 
 
-def _runs(args: Arguments, _: Report) -> Result:
-    if args.test_looks:
-        found = compare.looks(open_project(args), args.model)
-        return Result(found, render.looks(found))
-    records = compare.runs(open_project(args), args.model)
-    return Result(records, render.run_list(records))
-
-
-def _add_runs(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model", help="only this model's")
-    parser.add_argument(
-        "--test-looks",
-        action="store_true",
-        help="how often each test side was looked at, and by which code",
-    )
-
-
-def _compare(args: Arguments, _: Report) -> Result:
-    found = compare.compare(open_project(args), args.tags)
-    return Result(found, render.comparison(found))
-
-
-def _add_compare(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("tags", nargs="*", metavar="TAG", help="releases (default: the last two)")
-
-
 PROMOTE = Command(
     "promote",
     "move code from dev/x to stable/x",
@@ -90,25 +63,4 @@ RELEASE = Command(
     "git branchflow release stable/churn",
     _add_release,
     _release,
-)
-
-RUNS = Command(
-    "runs",
-    "list the runs on record",
-    "Reads the records on the tracking branch and in the tags. Changes nothing.",
-    "git branchflow runs --model churn --json",
-    _add_runs,
-    _runs,
-    changes=False,
-)
-
-COMPARE = Command(
-    "compare",
-    "put releases side by side",
-    "Metrics, pins, params, code and outs that differ. Releases on different split "
-    "certificates are not ranked. Changes nothing.",
-    "git branchflow compare churn@v1.0.0 churn@v1.1.0",
-    _add_compare,
-    _compare,
-    changes=False,
 )

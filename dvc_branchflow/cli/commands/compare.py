@@ -1,0 +1,76 @@
+"""The runs on record, in a list and side by side."""
+
+from __future__ import annotations
+
+import argparse
+
+from dvc_branchflow import compare
+from dvc_branchflow.cli.commands.base import Arguments, Command, Result, open_project
+from dvc_branchflow.cli.render import compare as render
+from dvc_branchflow.work.transfer import Report
+
+
+def _runs(args: Arguments, _: Report) -> Result:
+    if args.test_looks:
+        looks = compare.looks(open_project(args), args.model)
+        return Result(looks, render.looks(looks))
+    request = compare.RunsRequest(args.model, args.where, args.sort)
+    found = compare.runs(open_project(args), request)
+    text = render.csv(found) if args.csv else render.run_list(found, request.names())
+    code = found.unreadable[0].exit_code if found.unreadable else 0
+    return Result(found, text, code, found.unreadable)
+
+
+def _add_runs(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model", help="only this model's")
+    parser.add_argument(
+        "--where",
+        metavar="CONDITION",
+        action="append",
+        default=[],
+        help="only those where it holds, as 'metrics.mae<25' or pins.split=0b1220; may stand "
+        "more than once",
+    )
+    parser.add_argument(
+        "--sort", metavar="NAME[:desc]", help="by this value (default: oldest first)"
+    )
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument("--csv", action="store_true", help="print all values as CSV")
+    how.add_argument(
+        "--test-looks",
+        action="store_true",
+        help="how often each test side was looked at, and by which code",
+    )
+
+
+def _compare(args: Arguments, _: Report) -> Result:
+    found = compare.compare(open_project(args), args.tags)
+    return Result(found, render.comparison(found))
+
+
+def _add_compare(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("tags", nargs="*", metavar="TAG", help="releases (default: the last two)")
+
+
+RUNS = Command(
+    "runs",
+    "list the runs on record",
+    "Reads the records on the tracking branch and in the tags; one that can't be read is named, "
+    "and the others are listed. Names for --where and --sort: tag, model, version, when, who, "
+    "commit, certificate, seconds, pins.BRANCH, params.NAME, metrics.NAME. Changes nothing.",
+    "git branchflow runs --where 'metrics.mae<25' --sort metrics.mae",
+    _add_runs,
+    _runs,
+    changes=False,
+)
+
+COMPARE = Command(
+    "compare",
+    "put releases side by side",
+    "Metrics, pins, params, code and outs that differ. Releases on different split "
+    "certificates are not ranked. Changes nothing.",
+    "git branchflow compare churn@v1.0.0 churn@v1.1.0",
+    _add_compare,
+    _compare,
+    changes=False,
+)
