@@ -9,7 +9,7 @@ from dvc_branchflow.errors import ConfigError, FlowError
 from dvc_branchflow.project import Project
 from dvc_branchflow.query import flat, ordered, parse_condition, parse_order, require_known
 from dvc_branchflow.work.looks import Look, all_looks
-from dvc_branchflow.work.records import RunRecord, read_records
+from dvc_branchflow.work.records import RunRecord, read_records, read_refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +33,13 @@ class RunsRequest:
     Attributes:
         where: conditions that all have to hold, as `metrics.mae<25`.
         sort: a value's name, `:desc` behind it for the largest first; None: oldest first.
+        refused: the candidates that a gate refused, not the releases.
     """
 
     model: str | None = None
     where: Sequence[str] = ()
     sort: str | None = None
+    refused: bool = False
 
     def names(self) -> list[str]:
         """Return the names of the values that are asked for."""
@@ -60,7 +62,7 @@ def runs(project: Project, request: RunsRequest | None = None) -> RunList:
     """
     request = request or RunsRequest()
     conditions = [parse_condition(text) for text in request.where]
-    there = read_records(project)
+    there = read_refused(project) if request.refused else read_records(project)
     rows = [(r.values(), r) for r in there.found if request.model in {None, r.model}]
     known = {name: None for values, _ in rows for name in values}
     for name in request.names() if rows else ():

@@ -12,7 +12,7 @@ from operator import itemgetter
 
 _COLOURS = {"good": "32", "warn": "33", "bad": "31", "dim": "2"}
 _STEP = 1024
-_CELL = 40
+_CELL = 60
 
 
 @dataclass(frozen=True, slots=True)

@@ -143,9 +143,7 @@ def refused_path(model: str, candidate: str) -> str:
 def parse_record(content: bytes, where: str) -> RunRecord:
     """Return the record in a JSON document; fields of later versions are passed over.
 
-    Args:
-        where: its path on the tracking branch, or the tag that carries it.
-    Raises: ConfigError: it is none, or that of something else.
+    Raises: ConfigError: it is none.
     """
     if len(content) > MAX_RECORD_BYTES:
         raise _too_large(where, len(content))
@@ -161,9 +159,6 @@ def parse_record(content: bytes, where: str) -> RunRecord:
     for item in fields(RunRecord):
         if not isinstance(getattr(record, item.name), _KINDS.get(item.name, str)):
             raise ConfigError(f"'{where}' is no run record: '{item.name}' is of the wrong type")
-    is_its_own = record.tag == f"{record.model}@{record.version}"
-    if where not in {record.path, record.tag} or not is_its_own:
-        raise ConfigError(f"'{where}' is no run record: it says that it is '{record.tag}'")
     if not all(isinstance(sha, str) for sha in record.pins.values()):
         raise ConfigError(f"'{where}' is no run record: 'pins' has to map branches to commits")
     if not all(isinstance(body, dict) for body in record.outs.values()):
@@ -211,7 +206,7 @@ def _read(project: Project, layout: re.Pattern[str]) -> Records:
     files = project.git.files(project.tracking.sha)
     wanted = {path: entry for path, entry in files.items() if layout.fullmatch(path)}
     plain = {p: e.sha for p, e in wanted.items() if e.mode in {FILE_MODE, EXECUTABLE_MODE}}
-    read = _parsed(project.git, plain, parse_record)
+    read = _parsed(project.git, plain, _record_of)
     odd = (f"'{path}' is no run record: no plain file" for path in sorted(wanted.keys() - plain))
     return Records(read.found, (*read.unreadable, *map(ConfigError, odd)))
 
@@ -243,7 +238,15 @@ def _record_in_tag(body: bytes, tag: str) -> RunRecord | None:
     start = body.find(b"\n{\n")
     if start < 0 or SCHEMA.encode() not in body:
         return None
-    return parse_record(body[start + 1 :], tag)
+    return _record_of(body[start + 1 :], tag)
+
+
+def _record_of(content: bytes, where: str) -> RunRecord:
+    """The record of what its path or tag names."""
+    record = parse_record(content, where)
+    if where not in {record.path, record.tag} or record.tag != f"{record.model}@{record.version}":
+        raise ConfigError(f"'{where}' is no run record: it says that it is '{record.tag[:60]}'")
+    return record
 
 
 def _too_large(where: str, size_bytes: int) -> ConfigError:

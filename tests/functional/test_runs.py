@@ -85,6 +85,16 @@ def test_what_is_asked_for_by_name_is_shown(git: Git, capsys: pytest.CaptureFixt
     assert "Ann" in row
 
 
+def test_refused_candidates_are_listed_apart(git: Git, capsys: pytest.CaptureFixture[str]) -> None:
+    why = [{"gate": "mae", "found": 9, "wanted": "at most 8", "reason": "is worse by 1"}]
+    refused = record("v1.0.1", candidate="0" * 12, refused=why, commit="")
+    put(git, {"runs/m/v1.0.0.json": record("v1.0.0"), f"runs/m/refused/{'0' * 12}.json": refused})
+    assert [words[0] for words in listed(capsys)] == ["m@v1.0.0"]
+    (line,) = listed(capsys, "--refused")
+    assert " ".join(line).endswith("mae: is worse by 1")
+    assert line[0] == "m@v1.0.1"
+
+
 def test_names_that_no_run_has_are_usage(git: Git, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["runs", "--where", "metrics.no<1"]) == 0  # no run that could have it
     put(git, {"runs/m/v1.0.0.json": record("v1.0.0")})

@@ -14,7 +14,7 @@ def _runs(args: Arguments, _: Report) -> Result:
     if args.test_looks:
         looks = compare.looks(open_project(args), args.model)
         return Result(looks, render.looks(looks))
-    request = compare.RunsRequest(args.model, args.where, args.sort)
+    request = compare.RunsRequest(args.model, args.where, args.sort, refused=args.refused)
     found = compare.runs(open_project(args), request)
     text = render.csv(found) if args.csv else render.run_list(found, request.names())
     code = found.unreadable[0].exit_code if found.unreadable else 0
@@ -33,6 +33,9 @@ def _add_runs(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--sort", metavar="NAME[:desc]", help="by this value (default: oldest first)"
+    )
+    parser.add_argument(
+        "--refused", action="store_true", help="the candidates that a gate refused, and why"
     )
     how = parser.add_mutually_exclusive_group()
     how.add_argument("--csv", action="store_true", help="print all values as CSV")

@@ -20,6 +20,7 @@ from dvc_branchflow.cli.text import (
 from dvc_branchflow.compare import Comparison, RunList
 from dvc_branchflow.query import as_text, is_number
 from dvc_branchflow.work.looks import Look
+from dvc_branchflow.work.records import RunRecord
 
 _METRICS = 4
 _PARAMS = 2
@@ -52,9 +53,15 @@ def run_list(found: RunList, asked: Sequence[str] = ()) -> str:
         ),
         Column("split", [(r.certificate or "-")[:_SHORT] for r in records], rank=len(named) + 2),
         Column("pins", pins, rank=len(named) + 3),
-        Column("commit", [short(record.commit) for record in records], rank=len(named) + 4),
+        Column("commit", [short(r.commit) or None for r in records], rank=len(named) + 4),
     ]
+    if any(record.refused for record in records):
+        columns[-1] = Column("refused by", [_refusal(record) for record in records])
     return fitted(columns)
+
+
+def _refusal(record: RunRecord) -> str:
+    return "; ".join(f"{one.get('gate')}: {one.get('reason')}" for one in record.refused)
 
 
 def _first(names: Iterable[str], start: str, most: int) -> list[str]:
