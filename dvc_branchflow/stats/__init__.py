@@ -1,0 +1,1 @@
+"""Estimates and their uncertainty: pure functions on numbers and arrays."""
