@@ -40,7 +40,7 @@ from dvc_branchflow.cli.commands.base import Command
 from dvc_branchflow.cli.parser import build_parser
 from dvc_branchflow.config import config_schema
 from dvc_branchflow.policy import catalog, places
-from dvc_branchflow.work import looks, pinning, records, release_plan, releasing, running
+from dvc_branchflow.work import appending, looks, pinning, records, release_plan, releasing, running
 
 DOCS = Path(__file__).resolve().parent
 _NOTE = "<!-- Written by docs/generate.py from the code; edit the code, then run `make docs`. -->\n"
@@ -78,7 +78,7 @@ branchflow moves pointers and refs; plain DVC runs stages and reads the data."""
 _RESULTS: Mapping[str, tuple[str, tuple[type, ...]]] = {
     "init": ("InitPlan", (init.InitPlan, init.LaidBranch)),
     "status": ("FlowStatus", (status.FlowStatus, status.BranchStatus, status.Lag)),
-    "ingest": ("IngestOutcome", (ingest.IngestOutcome, ingest.Taken)),
+    "ingest": ("IngestOutcome", (ingest.IngestOutcome, appending.Taken)),
     "pin": ("PinOutcome", (pins.PinOutcome,)),
     "run": ("RunOutcome; under `--dry-run` RunPlan", (running.RunOutcome, running.RunPlan)),
     "sync": ("list of SyncStep", (runs.SyncStep,)),

@@ -7,26 +7,24 @@ import os
 import re
 import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from dvc_branchflow import manifest
 from dvc_branchflow.config import partition_size_bytes
-from dvc_branchflow.errors import FlowError, RejectedError, StorageError, UsageError
+from dvc_branchflow.errors import FlowError, StorageError, UsageError
 from dvc_branchflow.flow import BranchSpec
-from dvc_branchflow.git import Change, NewCommit
-from dvc_branchflow.metafiles import pointer_path, render_pointer
+from dvc_branchflow.git import NewCommit
 from dvc_branchflow.model import APPEND_ONLY, Branch, Oid, Out, Sha
 from dvc_branchflow.policy.derived import side_of
 from dvc_branchflow.project import Project, Tip
+from dvc_branchflow.work.appending import Growth, Taken, grow, take_in
 from dvc_branchflow.work.commits import read_commit
 from dvc_branchflow.work.publish import Move, publish, require_movable
 from dvc_branchflow.work.running import until_won
-from dvc_branchflow.work.transfer import Report, manifest_of
+from dvc_branchflow.work.transfer import Report
 from dvc_branchflow.work.worktrees import branch_lock
 
-_MANY = 256  # files from which a second process is worth its start
 _PARTITION = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9 ._=-]*[A-Za-z0-9_=-])?")  # plain to YAML and DVC
 _NEVER = frozenset({".git", ".dvc", ".dvcignore"})  # names that git or dvc would act on
 
@@ -44,15 +42,6 @@ class IngestRequest:
     partition: str | None = None
     license: str | None = None
     message: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Taken:
-    """A file as it goes in: its path below the partition, oid, and size in bytes."""
-
-    relpath: str
-    oid: Oid
-    size_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +88,7 @@ def ingest(
         require_movable(project, [spec.branch])
         return _survey(project, spec, request, named)
     report(f"files to hash: {len(named)}")
-    taken = _take_in(project, named)
+    taken = take_in(project, named)
 
     def attempt() -> IngestOutcome:
         require_movable(project, [spec.branch])
@@ -204,90 +193,34 @@ def _check_name(relpath: str) -> None:
         raise UsageError(f"{relpath!r} holds a control character or backslash", hint="rename it")
 
 
-def _take_in(project: Project, named: Mapping[str, Path]) -> list[Taken]:
-    """Copy all files into the cache; several processes where there are many."""
-    paths = list(named.values())
-    from concurrent.futures import ProcessPoolExecutor
-
-    if len(paths) < _MANY:
-        stored = list(project.cache.add_files(paths))
-    else:
-        with ProcessPoolExecutor() as executor:
-            stored = list(project.cache.add_files(paths, executor))
-    return [Taken(name, oid, size) for name, (_, oid, size) in zip(named, stored, strict=True)]
-
-
 def _append(
     project: Project, spec: BranchSpec, request: IngestRequest, taken: list[Taken], report: Report
 ) -> IngestOutcome:
     tip = project.tip(spec.branch)
-    partition, old = _partition(project, spec, request, tip)
-    outcome, grown = _spliced(project, spec, partition, old, taken)
-    if not outcome.added:
+    partition, growth = _grown(project, spec, request, tip, taken)
+    outcome = _outcome(spec, partition, growth)
+    if not growth.added:
         return outcome
-    oid = manifest.manifest_oid(grown)
-    project.cache.add_bytes(oid, grown)
-    out = Out(
-        path=_out_path(spec, partition),
-        oid=oid,
-        size_bytes=(old.size_bytes or 0 if old else 0) + outcome.added_bytes,
-        nfiles=(old.nfiles or 0 if old else 0) + len(outcome.added),
-        remote=spec.rule.remote,
-    )
-    pointer = Change(pointer_path(out.path), render_pointer(out))
+    pointer = growth.stored(project, spec.rule.remote)
     commit = NewCommit([tip.sha], _message(request, outcome), [pointer])
     sha = project.git.write_commits([commit])[0]
     move = Move(spec.branch, tip, sha)
     publish(project, [move], reason=f"branchflow ingest into {spec.branch}", report=report)
+    return replace(outcome, commit=sha)
+
+
+def _grown(
+    project: Project, spec: BranchSpec, request: IngestRequest, tip: Tip, taken: list[Taken]
+) -> tuple[str, Growth]:
+    partition, old = _partition(project, spec, request, tip)
+    where = f"partition '{partition}' of '{spec.branch}'"
+    return partition, grow(project, _out_path(spec, partition), old, taken, where)
+
+
+def _outcome(spec: BranchSpec, partition: str, growth: Growth) -> IngestOutcome:
     return IngestOutcome(
-        outcome.branch, partition, outcome.added, outcome.present, outcome.duplicates, sha
+        spec.branch, partition, growth.added, growth.present, growth.duplicates, None
     )
-
-
-def _spliced(
-    project: Project, spec: BranchSpec, partition: str, old: Out | None, taken: list[Taken]
-) -> tuple[IngestOutcome, bytes]:
-    """What of the files is new in a partition, and its manifest with that."""
-    before = manifest_of(project, old) if old else manifest.EMPTY
-    added: list[Taken] = []
-    present: list[str] = []
-    taken_names: list[str] = []
-    for file in taken:
-        there = manifest.lookup(before, file.relpath)
-        if there is None:
-            added.append(file)
-        elif there == file.oid:
-            present.append(file.relpath)
-        else:
-            taken_names.append(file.relpath)
-    if taken_names:
-        more = f" and {len(taken_names) - 1} more" if len(taken_names) > 1 else ""
-        raise RejectedError(
-            f"'{taken_names[0]}'{more} in partition '{partition}' of '{spec.branch}' has other "
-            "content already, and what is there never changes",
-            hint="rename the new files, or give them a --partition of their own",
-        )
-    stored = manifest.oids(before) if added else set()
-    duplicates = [file.relpath for file in added if file.oid in stored]
-    outcome = IngestOutcome(
-        spec.branch, partition, tuple(added), tuple(present), tuple(duplicates), None
-    )
-    if not added:
-        return outcome, before
-    _check_folders(before, added, partition)
-    return outcome, manifest.splice(before, {file.relpath: file.oid for file in added})
-
-
-def _check_folders(before: bytes, added: list[Taken], partition: str) -> None:
-    """Refuse a file where a folder of that name is, and the other way round."""
-    names = {file.relpath for file in added}
-    for name in names:
-        parts = name.split("/")
-        for above in ("/".join(parts[:n]) for n in range(1, len(parts))):
-            if above in names or manifest.lookup(before, above) is not None:
-                raise RejectedError(f"'{above}' in partition '{partition}' is a file, not a folder")
-        if manifest.has_below(before, name):
-            raise RejectedError(f"'{name}' in partition '{partition}' is a folder, not a file")
 
 
 def _survey(
@@ -295,8 +228,7 @@ def _survey(
 ) -> IngestOutcome:
     """What an ingest would do, with nothing stored."""
     taken = [Taken(name, *_digest(path)) for name, path in named.items()]
-    partition, old = _partition(project, spec, request, project.tip(spec.branch))
-    return _spliced(project, spec, partition, old, taken)[0]
+    return _outcome(spec, *_grown(project, spec, request, project.tip(spec.branch), taken))
 
 
 def _digest(path: Path) -> tuple[Oid, int]:
