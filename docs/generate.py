@@ -23,6 +23,7 @@ from dvc_branchflow import (
     __version__,
     compare,
     errors,
+    exchange,
     hooks,
     ingest,
     init,
@@ -40,7 +41,16 @@ from dvc_branchflow.cli.commands.base import Command
 from dvc_branchflow.cli.parser import build_parser
 from dvc_branchflow.config import config_schema
 from dvc_branchflow.policy import catalog, places
-from dvc_branchflow.work import appending, looks, pinning, records, release_plan, releasing, running
+from dvc_branchflow.work import (
+    appending,
+    imported,
+    looks,
+    pinning,
+    records,
+    release_plan,
+    releasing,
+    running,
+)
 
 DOCS = Path(__file__).resolve().parent
 _NOTE = "<!-- Written by docs/generate.py from the code; edit the code, then run `make docs`. -->\n"
@@ -56,6 +66,7 @@ _ENVIRONMENT = (
     ("BRANCHFLOW_BRANCH", "the branch that runs; set for stages and checks"),
     ("BRANCHFLOW_MODEL", "the model that is released; set for stages and checks of a release"),
     ("BRANCHFLOW_TAG", "the tag that the release will get; set likewise"),
+    ("MLFLOW_TRACKING_URI", "the MLflow store of `runs export` and `runs import`"),
     ("NO_COLOR", "print no colours"),
 )
 _ERRORS = """\
@@ -90,6 +101,11 @@ _RESULTS: Mapping[str, tuple[str, tuple[type, ...]]] = {
     "runs": (
         "RunList; with `--test-looks` list of Look",
         (compare.RunList, records.RunRecord, looks.Look),
+    ),
+    "runs export": ("ExportOutcome", (exchange.ExportOutcome,)),
+    "runs import": (
+        "ImportOutcome",
+        (exchange.ImportOutcome, imported.ImportedRun, imported.LoggedMetric, exchange.LeftOut),
     ),
     "rejects": ("list of Rejects", (rejects.Rejects,)),
     "compare": ("Comparison", (compare.Comparison,)),

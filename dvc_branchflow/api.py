@@ -10,6 +10,7 @@ from pathlib import Path
 from dvc_branchflow.check import CheckRequest, check
 from dvc_branchflow.compare import Comparison, RunList, RunsRequest, compare, runs
 from dvc_branchflow.errors import BranchflowError
+from dvc_branchflow.exchange import ExportOutcome, ImportOutcome, export_runs, import_runs
 from dvc_branchflow.ingest import IngestOutcome, IngestRequest, ingest
 from dvc_branchflow.init import InitPlan, InitRequest, init
 from dvc_branchflow.model import Verdict, Violation
@@ -21,10 +22,11 @@ from dvc_branchflow.status import FlowStatus, status
 from dvc_branchflow.switch import SwitchOutcome, switch
 
 __all__ = [
-    "BranchflowError", "CheckRequest", "Comparison", "FlowStatus", "IngestOutcome", "IngestRequest",
-    "InitPlan", "InitRequest", "PinOutcome", "Project", "PromoteOutcome", "RunList", "RunsRequest",
-    "SwitchOutcome", "SyncStep", "Verdict", "Violation", "check", "compare", "ingest", "init",
-    "open_project", "pin", "promote", "release", "run", "runs", "status", "switch", "sync",
+    "BranchflowError", "CheckRequest", "Comparison", "ExportOutcome", "FlowStatus", "ImportOutcome",
+    "IngestOutcome", "IngestRequest", "InitPlan", "InitRequest", "PinOutcome", "Project",
+    "PromoteOutcome", "RunList", "RunsRequest", "SwitchOutcome", "SyncStep", "Verdict", "Violation",
+    "check", "compare", "export_runs", "import_runs", "ingest", "init", "open_project", "pin",
+    "promote", "release", "run", "runs", "status", "switch", "sync",
 ]  # fmt: skip
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from dvc_branchflow.errors import ConfigError, FlowError
 from dvc_branchflow.project import Project
 from dvc_branchflow.query import flat, ordered, parse_condition, parse_order, require_known
+from dvc_branchflow.work.imported import logged_metrics, read_imported
 from dvc_branchflow.work.looks import Look, all_looks
 from dvc_branchflow.work.records import RunRecord, read_records, read_refused
 
@@ -94,15 +95,19 @@ def compare(project: Project, tags: Sequence[str]) -> Comparison:
             names = ", ".join(known) or "none"
             raise FlowError(f"'{tag}' has no run record; there are: {names}")
     records = tuple(known[tag] for tag in tags)
-    return Comparison(records, _rows(records), len({r.certificate for r in records}) == 1)
+    logged = [logged_metrics(read_imported(project, record)) for record in records]
+    return Comparison(records, _rows(records, logged), len({r.certificate for r in records}) == 1)
 
 
-def _rows(records: Sequence[RunRecord]) -> dict[tuple[str, str], tuple[object, ...]]:
+def _rows(
+    records: Sequence[RunRecord], logged: Sequence[Mapping[str, object]]
+) -> dict[tuple[str, str], tuple[object, ...]]:
     sides: list[dict[tuple[str, str], object]] = []
-    for record in records:
+    for record, in_mlflow in zip(records, logged, strict=True):
         cells: dict[tuple[str, str], object] = {
             ("metrics", name): value for name, value in record.flat_metrics().items()
         }
+        cells |= {("mlflow", name): value for name, value in in_mlflow.items()}
         cells |= {("pins", name): sha[:10] for name, sha in record.pins.items()}
         cells["split", "certificate"] = (record.certificate or "")[:10] or None
         cells["code", "promoted"] = _short(record.code.get("promoted"))

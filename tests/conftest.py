@@ -57,3 +57,12 @@ def flow_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def flow_repo(flow_template: Path, tmp_path: Path, env: dict[str, str]) -> Flow:
     """A finished flow of the test's own, with local branches and a filled cache."""
     return copy_flow(flow_template, tmp_path / "team", env)
+
+
+@pytest.fixture
+def as_user(env: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give this very process the isolated environment, for calls without the command line."""
+    for name in set(os.environ) - set(env) - {"PYTEST_CURRENT_TEST"}:
+        monkeypatch.delenv(name)
+    for name, value in env.items():
+        monkeypatch.setenv(name, value)

@@ -18,6 +18,7 @@ HEAVY = {
     "obstore",
     "boto3",
     "numpy",
+    "mlflow",
 }
 
 

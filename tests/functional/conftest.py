@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-import os
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -131,12 +130,3 @@ def team(laid: Path, sh: Shell) -> Team:
     at = sh.at(sh.cwd / "repo")
     at.git("remote", "set-url", "origin", str(sh.cwd / "origin.git"))
     return Team(sh.cwd, at)
-
-
-@pytest.fixture
-def as_user(env: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Give this very process the isolated environment, for calls without the command line."""
-    for name in set(os.environ) - set(env) - {"PYTEST_CURRENT_TEST"}:
-        monkeypatch.delenv(name)
-    for name, value in env.items():
-        monkeypatch.setenv(name, value)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from dvc_branchflow.cli.commands import compare, data, flow, judge, models, setup
+from dvc_branchflow.cli.commands import compare, data, flow, judge, models, setup, tracking
 from dvc_branchflow.cli.commands.base import Command
 from dvc_branchflow.errors import UsageError
 
@@ -19,6 +19,8 @@ COMMANDS: tuple[Command, ...] = (
     models.PROMOTE,
     models.RELEASE,
     compare.RUNS,
+    tracking.EXPORT,
+    tracking.IMPORT,
     data.REJECTS,
     compare.COMPARE,
     judge.CHECK,
