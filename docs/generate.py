@@ -67,6 +67,7 @@ _ENVIRONMENT = (
     ("BRANCHFLOW_MODEL", "the model that is released; set for stages and checks of a release"),
     ("BRANCHFLOW_TAG", "the tag that the release will get; set likewise"),
     ("MLFLOW_TRACKING_URI", "the MLflow store of `runs export` and `runs import`"),
+    ("BRANCHFLOW_RESULT", "the file that a check may write a JSON object to, for the run record"),
     ("NO_COLOR", "print no colours"),
 )
 _ERRORS = """\
@@ -182,7 +183,7 @@ def cli_page() -> str:
         "\n## Exit codes\n",
         "| code | meaning |\n|---|---|",
         *(f"| {code} | {meaning} |" for code, meaning in _EXITS),
-        "\n`sync` goes on after a failure; its exit code is that of the first one.\n",
+        "\n`sync` goes on elsewhere; it ends with 3 if a branch failed, or 1 if one was refused.\n",
         "## Errors\n",
         _ERRORS,
         "| code | meaning | exit |\n|---|---|---|",
@@ -307,6 +308,7 @@ _DEFAULTS = {
     "sample": "none: all of the data",
     "model": "what `*` matched, else the last part of the name",
     "checks": "none",
+    "gates": "none: no metric is compared",
     "test_looks": "no limit",
     "rules": "`error` for every [rule](rules.md) of the role",
 }
@@ -355,6 +357,8 @@ in the other.
 Roles: {roles}.
 
 `partition` holds for raw and monitor branches, `sample` for dev, `code` for stable branches.
+`gates` holds for stable branches: `{{mae: {{better: lower, margin: "2%"}}}}`; see
+[gates and checks](../how-to/gates.md).
 `test_looks` holds for dev and stable branches: past it, `run` and `release` need a `--reason`.
 `checks` of a dev branch have to pass before `promote`, those of a stable branch before `release`;
 each is a command that runs in a shell at the root of the exact tree.

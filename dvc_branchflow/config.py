@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dvc_branchflow.errors import ConfigError
+from dvc_branchflow.gating import BETTER, Gate, parse_margin
 from dvc_branchflow.model import CONFIG_FILE, Branch, Role, Severity, parse_path
 from dvc_branchflow.policy.catalog import RULES
 
@@ -49,6 +50,22 @@ _BRANCH_KEYS: Mapping[str, dict[str, Any]] = {
         "additionalProperties": {"type": "string"},
         "description": "Named commands that have to pass before code or a release moves on.",
     },
+    "gates": {
+        "type": "object",
+        "additionalProperties": {
+            "type": "object",
+            "additionalProperties": False,
+            "required": ["better"],
+            "properties": {
+                "better": {"enum": list(BETTER), "description": "Which way the metric is better."},
+                "margin": {
+                    "type": ["number", "string"],
+                    "description": "How much worse is let through: a number, or a share as '2%'.",
+                },
+            },
+        },
+        "description": "Metric → how much worse than the current release's a release's may be.",
+    },
     "test_looks": {
         "type": "integer",
         "minimum": 1,
@@ -88,6 +105,7 @@ class BranchRule:
     sample: float | None = None
     model: str | None = None
     checks: Mapping[str, str] = field(default_factory=dict)
+    gates: tuple[Gate, ...] = ()
     test_looks: int | None = None
     severities: Mapping[str, Severity] = field(default_factory=dict)
 
@@ -228,6 +246,7 @@ def _rule(name: str, body: Mapping[str, Any], roles: Mapping[str, Role]) -> Bran
         sample=_sample(where, role, body),
         model=body.get("model"),
         checks=_checks(where, body),
+        gates=_gates(where, role, body),
         test_looks=_test_looks(where, role, body),
         severities=_severities(where, role, body),
     )
@@ -305,6 +324,30 @@ def _checks(where: str, body: Mapping[str, Any]) -> dict[str, str]:
     ):
         raise _wrong(f"{where}.checks", "has to map names to commands")
     return value
+
+
+def _gates(where: str, role: Role, body: Mapping[str, Any]) -> tuple[Gate, ...]:
+    value = body.get("gates") or {}
+    if not isinstance(value, dict):
+        raise _wrong(f"{where}.gates", "has to map metrics to 'better' and 'margin'")
+    if value and role is not Role.STABLE:
+        raise _wrong(f"{where}.gates", "only stable branches release")
+    return tuple(_gate(f"{where}.gates", metric, given) for metric, given in value.items())
+
+
+def _gate(where: str, metric: object, body: object) -> Gate:
+    if not isinstance(metric, str) or not metric.strip():
+        raise _wrong(f"{where}.{metric}", "is no name of a metric")
+    where = f"{where}.{metric}"
+    if not isinstance(body, dict):
+        raise _wrong(where, "has to be a mapping with 'better' and 'margin'")
+    _known(body, {"better": "", "margin": ""}, f"{where}.")
+    if body.get("better") not in BETTER:
+        raise _wrong(f"{where}.better", "is needed: lower or higher")
+    margin = parse_margin(body.get("margin", 0))
+    if margin is None:
+        raise _wrong(f"{where}.margin", f"{body['margin']!r} is no number from 0 on, and no '2%'")
+    return Gate(metric, body["better"], margin)
 
 
 def _test_looks(where: str, role: Role, body: Mapping[str, Any]) -> int | None:

@@ -8,7 +8,7 @@ BranchflowError
 │   └── LostRaceError   a ref moved while we worked; the plan has to be rebuilt
 ├── DvcError        dvc refused
 ├── StorageError    a remote or the cache can't be reached, or lacks an object
-├── RunError        a stage or a check of the user's own failed
+├── RunError        a stage of the user's own failed, or a check could not run
 └── RejectedError   ran, and the answer is no                                     exit 1
 All others exit with 3. Errors hold fields and never print; `hint` is the command that repairs it.
 """
@@ -74,7 +74,7 @@ class StorageError(BranchflowError):
 
 
 class RunError(BranchflowError):
-    """A stage or a check of the user's own failed; `log` holds its output."""
+    """A stage of the user's own failed, or a check could not run; `log` holds its output."""
 
     code = "run"
 
@@ -84,7 +84,11 @@ class RunError(BranchflowError):
 
 
 class RejectedError(BranchflowError):
-    """The command ran, and the answer is no."""
+    """The command ran, and the answer is no; where a check said it, `log` holds its output."""
 
     code = "rejected"
     exit_code = 1
+
+    def __init__(self, message: str, *, hint: str | None = None, log: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.log = log

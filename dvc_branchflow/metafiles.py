@@ -97,11 +97,24 @@ class StageDef:
 
 
 @dataclass(frozen=True, slots=True)
+class Artifact:
+    """A model or other artifact that `dvc.yaml` declares under its name, as GTO and Studio read it.
+
+    `meta` holds the plain texts among what stands there.
+    """
+
+    path: str
+    desc: str = ""
+    labels: tuple[str, ...] = ()
+    meta: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Pipeline:
     """The parts of a `dvc.yaml` that we read: stages, the models it declares, its param files."""
 
     stages: Mapping[str, StageDef] = field(default_factory=dict)
-    artifacts: Mapping[str, str] = field(default_factory=dict)
+    artifacts: Mapping[str, Artifact] = field(default_factory=dict)
     param_files: frozenset[str] = frozenset()
 
     def options_for(self, path: str) -> OutOptions | None:
@@ -192,7 +205,7 @@ def parse_pipeline(data: bytes, folder: str = "") -> Pipeline:
     return Pipeline(
         stages={str(name): _stage_def(str(name), body, folder) for name, body in stages.items()},
         artifacts={
-            str(name): str(body["path"])
+            str(name): _artifact(body)
             for name, body in artifacts.items()
             if isinstance(body, dict) and "path" in body
         },
@@ -331,6 +344,18 @@ def _stage_def(name: str, body: Any, folder: str) -> StageDef:
         literal_deps=tuple(dep for dep in deps if "${" not in dep),
         outs=tuple(outs),
         side=_side(inner),
+    )
+
+
+def _artifact(body: Mapping[str, Any]) -> Artifact:
+    desc, labels, meta = (body.get(key) for key in ("desc", "labels", "meta"))
+    return Artifact(
+        path=str(body["path"]),
+        desc=desc if isinstance(desc, str) else "",
+        labels=tuple(map(str, labels)) if isinstance(labels, list) else (),
+        meta={str(k): v for k, v in meta.items() if isinstance(v, str)}
+        if isinstance(meta, dict)
+        else {},
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from dvc_branchflow.errors import FlowError
+from dvc_branchflow.errors import FlowError, UsageError
 from dvc_branchflow.flow import BranchSpec, describe
 from dvc_branchflow.git import Change, NewCommit
 from dvc_branchflow.gitobjects import Entry
@@ -17,8 +17,8 @@ from dvc_branchflow.work.code import code_files
 from dvc_branchflow.work.commits import CommitData, read_commit
 from dvc_branchflow.work.pinning import PinPlan, plan_pins
 from dvc_branchflow.work.publish import Move, publish, require_movable
-from dvc_branchflow.work.release_plan import ReleasePlan, current_pins, plan_release
-from dvc_branchflow.work.releasing import ReleaseOutcome, release_branch
+from dvc_branchflow.work.release_plan import ReleasePlan, current_pins, foresee, plan_release
+from dvc_branchflow.work.releasing import Override, ReleaseOutcome, release_branch
 from dvc_branchflow.work.running import until_won
 from dvc_branchflow.work.transfer import Report
 from dvc_branchflow.work.worktrees import branch_lock, lay_worktree
@@ -62,15 +62,26 @@ def promote(project: Project, dev: str, report: Report, *, dry_run: bool = False
 
 
 def release(
-    project: Project, branch: str, bump: Bump | None, report: Report, *, reason: str | None = None
+    project: Project,
+    branch: str,
+    bump: Bump | None,
+    report: Report,
+    *,
+    reason: str | None = None,
+    allow_worse: bool = False,
 ) -> ReleaseOutcome:
     """Train, evaluate, fit finally and publish a stable branch: branch, tag and record, or none.
 
     Args:
-        reason: why the test side may be looked at once more than the model's limit.
+        reason: why it may go past the limit of looks at the test side, or past its gates.
+        allow_worse: release what a gate refuses; needs a reason.
+    Raises: RejectedError: a gate, a check or the limit of looks says no.
     """
+    if allow_worse and not (reason and reason.strip()):
+        raise UsageError("a release that may be worse needs a reason", hint="--reason WHY")
     project.require_history("release")
-    return release_branch(project, branch, None, bump, report, reason)
+    override = Override(reason, allow_worse=allow_worse)
+    return release_branch(project, branch, None, bump, report, override)
 
 
 def plan(project: Project, branch: str, bump: Bump | None) -> ReleasePlan | None:
@@ -78,7 +89,8 @@ def plan(project: Project, branch: str, bump: Bump | None) -> ReleasePlan | None
     project.require_history("release")
     project.refresh()
     spec = project.spec(branch)
-    return plan_release(project, spec, current_pins(project, spec), bump)
+    planned = plan_release(project, spec, current_pins(project, spec), bump)
+    return foresee(project, spec, planned) if planned else None
 
 
 def stable_for(project: Project, source: BranchSpec) -> BranchSpec:

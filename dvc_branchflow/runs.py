@@ -6,23 +6,29 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from dvc_branchflow.errors import BranchflowError, FlowError
+from dvc_branchflow.errors import BranchflowError, FlowError, RejectedError
 from dvc_branchflow.flow import BranchSpec
 from dvc_branchflow.model import PIPELINE_ROLES, Branch, Role, Sha
 from dvc_branchflow.project import Project
 from dvc_branchflow.work.commits import read_commit
+from dvc_branchflow.work.refusing import refusal_error
 from dvc_branchflow.work.release_plan import plan_release
 from dvc_branchflow.work.releasing import release_branch
 from dvc_branchflow.work.running import RunOutcome, RunPlan, plan_run, run_branch
 from dvc_branchflow.work.transfer import Report
 
 _DATA_ROLES = frozenset({Role.CLEAN, Role.SPLIT})
-Verdict = Literal["run", "released", "current", "behind", "failed", "below a failure", "empty"]
+Verdict = Literal[
+    "run", "released", "refused", "current", "behind", "failed", "below a failure", "empty"
+]
 
 
 @dataclass(frozen=True, slots=True)
 class SyncStep:
-    """What became of one branch in a sync. `error` says why where it failed."""
+    """What became of one branch in a sync. `error` says why where it failed or was refused.
+
+    Refused: it ran, now or before, and a rule, a gate, a check or a limit said no.
+    """
 
     branch: Branch
     verdict: Verdict
@@ -90,7 +96,7 @@ def sync(
         else:
             report(f"looking at {spec.branch}")
             step = _bring_up(project, spec, report)
-        if step.verdict == "failed":
+        if step.error:
             failed.add(spec.branch)
         yield step
 
@@ -120,7 +126,7 @@ def _bring_up(project: Project, spec: BranchSpec, report: Report) -> SyncStep:
             return SyncStep(spec.branch, "released", Sha(done.record.commit), done.record.tag)
         outcome = run_branch(project, spec.branch, None, report, always=False)
     except BranchflowError as error:
-        return SyncStep(spec.branch, "failed", error=error)
+        return _stopped(spec, error)
     verdict: Verdict = "run" if outcome.commit else "current"
     return SyncStep(spec.branch, verdict, outcome.commit)
 
@@ -132,12 +138,21 @@ def _foresee(project: Project, spec: BranchSpec, waiting: set[Branch]) -> SyncSt
         if _is_empty(project, spec):
             return SyncStep(spec.branch, "empty")
         if spec.role is Role.STABLE:
-            is_behind = plan_release(project, spec, _tips(project, spec), None) is not None
+            planned = plan_release(project, spec, _tips(project, spec), None)
+            if planned and planned.refusal:
+                refusal = planned.refusal
+                raise refusal_error(spec.branch, planned.tag, refusal, is_known=True)
+            is_behind = planned is not None
         else:
             is_behind = plan_run(project, spec.branch).is_needed
     except BranchflowError as error:
-        return SyncStep(spec.branch, "failed", error=error)
+        return _stopped(spec, error)
     return SyncStep(spec.branch, "behind" if is_behind else "current")
+
+
+def _stopped(spec: BranchSpec, error: BranchflowError) -> SyncStep:
+    verdict: Verdict = "refused" if isinstance(error, RejectedError) else "failed"
+    return SyncStep(spec.branch, verdict, error=error)
 
 
 def _tips(project: Project, spec: BranchSpec) -> Mapping[Branch, Sha]:

@@ -52,7 +52,12 @@ def release_tag(model: str, version: Version) -> TagName:
     return TagName(f"{model}@{version}")
 
 
+def versions_of(tags: Iterable[str], model: str) -> list[Version]:
+    """Return the versions of a model among tags of any kind."""
+    parsed = (parse_tag(tag) for tag in tags)
+    return [found[1] for found in parsed if found and found[0] == model]
+
+
 def latest_version(tags: Iterable[str], model: str) -> Version | None:
     """Return the highest version of a model among tags of any kind."""
-    parsed = (parse_tag(tag) for tag in tags)
-    return max((found[1] for found in parsed if found and found[0] == model), default=None)
+    return max(versions_of(tags, model), default=None)

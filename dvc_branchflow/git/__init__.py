@@ -434,6 +434,10 @@ class Git:
         path.mkdir(parents=True, exist_ok=True)
         (path / ".git").write_text(f"gitdir: {admin}\n", encoding="utf-8")
         aside.rename(admin)
+        self.checkout_worktree(path, commit)
+
+    def checkout_worktree(self, path: Path, commit: Sha) -> None:
+        """Make what Git holds in a checkout that is ours that of a commit; the rest stays."""
         checkout = ("checkout", "--quiet", "--force", "--detach", commit)
         self.run(*_OWN_WORKTREE, *checkout, cwd=path)
 
@@ -441,8 +445,7 @@ class Git:
         """Make a checkout that is ours exactly a commit: nothing else stays but `keep`."""
         for lock in self._locks_of(path):
             lock.unlink(missing_ok=True)
-        checkout = ("checkout", "--quiet", "--force", "--detach", commit)
-        self.run(*_OWN_WORKTREE, *checkout, cwd=path)
+        self.checkout_worktree(path, commit)
         kept = [arg for name in keep for arg in ("--exclude", name)]
         self.run("clean", "-ffdxq", *kept, cwd=path)
 

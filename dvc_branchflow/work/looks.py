@@ -1,7 +1,8 @@
 """The lockbox of the test side: every look at it, by which code, and the limit of a model.
 
 A look is a run of a stage that `dvc.yaml` marks with `meta: {side: test}`, as a commit's `dvc.lock`
-records it. What ran and was never committed is nobody's to see, and can't be counted.
+records it, or the record of a candidate that was refused after it had looked. What else ran and was
+never committed is nobody's to see, and can't be counted.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from dvc_branchflow.metafiles import Pipeline
 from dvc_branchflow.model import Branch, LockedStage, Role, Sha
 from dvc_branchflow.project import Project
 from dvc_branchflow.work.history import History
-from dvc_branchflow.work.records import certificate_of
+from dvc_branchflow.work.records import certificate_of, read_refused
 
 _LOOKING = frozenset({Role.DEV, Role.STABLE})
 _TEST = "test"
@@ -28,15 +29,17 @@ class Look:
 
     Attributes:
         certificate: of the split whose test side it was; None where the split has none.
+        branch: where it is on record.
+        commit: None where the candidate was refused, and has none.
         stages: the evaluations that ran.
-        reason: the `Reason:` of the commit, where the model was past its limit.
+        reason: the `Reason:` of the commit, where the model was past its limit; or the refusal.
         when: UTC, ISO 8601.
     """
 
     model: str
     certificate: str | None
     branch: Branch
-    commit: Sha
+    commit: Sha | None
     stages: tuple[str, ...]
     author: str
     when: str
@@ -44,18 +47,19 @@ class Look:
 
 
 def all_looks(project: Project, model: str | None) -> list[Look]:
-    """Return every look at a test side on the dev and stable branches, oldest first.
+    """Return every look at a test side by dev and stable branches, oldest first.
 
     Args:
         model: only this model's; None: all.
     """
     specs = [spec for spec in project.specs.values() if spec.role in _LOOKING]
-    found: dict[Sha, Look] = {}
+    found: dict[Sha | None, Look] = {}
     for spec in specs:
         if model in {None, spec.model}:
             for look in _on_branch(project, spec):
                 found.setdefault(look.commit, look)  # a stable branch grows out of a dev branch
-    return sorted(found.values(), key=lambda look: (look.when, look.commit))
+    refused = [look for look in _refused(project) if model in {None, look.model}]
+    return sorted([*found.values(), *refused], key=lambda look: (look.when, look.commit or ""))
 
 
 def looks_at(project: Project, spec: BranchSpec, certificate: str | None) -> list[Look]:
@@ -88,6 +92,22 @@ def evaluations(pipeline: Pipeline, stages: Iterable[LockedStage]) -> dict[str, 
     """Return those of the stages that look at the test side, by name."""
     marked = {name for name, stage in pipeline.stages.items() if stage.side == _TEST}
     return {stage.name: stage for stage in stages if stage.name.partition("@")[0] in marked}
+
+
+def _refused(project: Project) -> Iterator[Look]:
+    for record in read_refused(project).found:
+        stages = record.test.get("stages")
+        if isinstance(stages, list) and stages:
+            yield Look(
+                model=record.model,
+                certificate=record.certificate,
+                branch=project.tracking.branch,
+                commit=None,
+                stages=tuple(map(str, stages)),
+                author=record.who,
+                when=record.when,
+                reason=f"refused as {record.tag}",
+            )
 
 
 def _on_branch(project: Project, spec: BranchSpec) -> Iterator[Look]:

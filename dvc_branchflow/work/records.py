@@ -6,16 +6,19 @@ import json
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from dvc_branchflow.errors import ConfigError
+from dvc_branchflow.gating import is_finite
 from dvc_branchflow.git import Git
-from dvc_branchflow.gitobjects import EXECUTABLE_MODE, FILE_MODE
+from dvc_branchflow.gitobjects import EXECUTABLE_MODE, FILE_MODE, Entry
 from dvc_branchflow.model import Branch, Sha
+from dvc_branchflow.plain import MAX_DEPTH
 from dvc_branchflow.project import Project
 from dvc_branchflow.query import flat, is_number
-from dvc_branchflow.versions import parse_tag
+from dvc_branchflow.versions import parse_tag, release_tag, versions_of
 
 SCHEMA = "branchflow/run/1"
 FOLDER = "runs"
@@ -106,7 +109,7 @@ class RunRecord:
         for name in names:
             prefix = "" if name == METRICS_FILE or len(names) == 1 else f"{name}:"
             for key, value in flat(self.metrics[name]).items():
-                if is_number(value) and _is_finite(value):
+                if is_number(value) and is_finite(value):
                     found[prefix + key] = value
         return found
 
@@ -135,6 +138,21 @@ class Records:
     unreadable: tuple[ConfigError, ...]
 
 
+def as_json(value: Any, *, depth: int = MAX_DEPTH) -> Any:
+    """Return a value of JSON's as strict readers take it: numbers that JSON lacks as text.
+
+    Raises: ValueError: it is nested too deeply.
+    """
+    if depth == 0:
+        raise ValueError("it is nested too deeply")
+    if isinstance(value, dict):
+        return {str(key): as_json(item, depth=depth - 1) for key, item in value.items()}
+    if isinstance(value, list):
+        return [as_json(item, depth=depth - 1) for item in value]
+    is_odd = isinstance(value, float) and not math.isfinite(value)
+    return str(value) if is_odd else value
+
+
 def refused_path(model: str, candidate: str) -> str:
     """Return where the record of a refused candidate lies on the tracking branch."""
     return f"{FOLDER}/{model}/refused/{candidate}.json"
@@ -149,7 +167,7 @@ def parse_record(content: bytes, where: str) -> RunRecord:
         raise _too_large(where, len(content))
     known = {item.name for item in fields(RunRecord)}
     try:
-        document = json.loads(content)
+        document = as_json(json.loads(content))
         if document.get("schema") != SCHEMA:
             found = repr(document.get("schema"))
             raise ConfigError(f"'{where}' is no run record: schema {found[:60]}")
@@ -170,7 +188,7 @@ def parse_record(content: bytes, where: str) -> RunRecord:
 
 def read_records(project: Project) -> Records:
     """Return the records of all releases: on the tracking branch, or only in a release's tag."""
-    there = _read(project, _RECORD_PATH)
+    there = _read(project, _matching(project, _RECORD_PATH))
     known = {record.tag for record in there.found}
     tags = {
         tag: ref.sha
@@ -184,7 +202,39 @@ def read_records(project: Project) -> Records:
 
 def read_refused(project: Project) -> Records:
     """Return the records of all refused candidates on the tracking branch."""
-    return _read(project, _REFUSED_PATH)
+    return _read(project, _matching(project, _REFUSED_PATH))
+
+
+def read_record(project: Project, path: str) -> RunRecord | None:
+    """Return the record at a path of the tracking branch, None where there is no file.
+
+    Raises: ConfigError: it can't be read.
+    """
+    tip = project.tracking.sha
+    entry = project.git.entry(project.git.commits([tip])[tip].tree, path)
+    if entry is None:
+        return None
+    read = _read(project, {path: entry})
+    for error in read.unreadable:
+        raise error
+    return read.found[0]
+
+
+def current_record(project: Project, model: str) -> RunRecord | None:
+    """Return the record of a model's newest release that has one, None where none has.
+
+    A tag that somebody made by hand may have none, or a broken one: such a release is passed over.
+    """
+    for version in sorted(versions_of(project.tags, model), reverse=True):
+        tag = release_tag(model, version)
+        sha = project.tags[tag].sha
+        carried = _parsed(project.git, {tag: sha}, _record_in_tag).found
+        if carried:
+            return carried[0]
+        with suppress(ConfigError):
+            if record := read_record(project, f"{FOLDER}/{model}/{version}.json"):
+                return record
+    return None
 
 
 def certificate_of(project: Project, pins: Mapping[Branch, Sha]) -> str | None:
@@ -202,9 +252,12 @@ def certificate_of(project: Project, pins: Mapping[Branch, Sha]) -> str | None:
     return None
 
 
-def _read(project: Project, layout: re.Pattern[str]) -> Records:
+def _matching(project: Project, layout: re.Pattern[str]) -> dict[str, Entry]:
     files = project.git.files(project.tracking.sha)
-    wanted = {path: entry for path, entry in files.items() if layout.fullmatch(path)}
+    return {path: entry for path, entry in files.items() if layout.fullmatch(path)}
+
+
+def _read(project: Project, wanted: Mapping[str, Entry]) -> Records:
     plain = {p: e.sha for p, e in wanted.items() if e.mode in {FILE_MODE, EXECUTABLE_MODE}}
     read = _parsed(project.git, plain, _record_of)
     odd = (f"'{path}' is no run record: no plain file" for path in sorted(wanted.keys() - plain))
@@ -251,10 +304,3 @@ def _record_of(content: bytes, where: str) -> RunRecord:
 
 def _too_large(where: str, size_bytes: int) -> ConfigError:
     return ConfigError(f"'{where}' is no run record: it has {size_bytes:,} bytes")
-
-
-def _is_finite(value: float) -> bool:
-    try:
-        return math.isfinite(value)
-    except OverflowError:  # an integer beyond every float
-        return False

@@ -6,7 +6,7 @@ import fcntl
 import hashlib
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -71,6 +71,26 @@ def park_worktree(project: Project, branch: Branch, commit: Sha) -> None:
     """
     path = project.state_dir / "worktrees" / slug(branch)
     project.git.run("update-ref", "--no-deref", "HEAD", commit, cwd=path)
+
+
+def settle_worktree(project: Project, path: Path, commit: Sha, strays: Iterable[str]) -> None:
+    """Make a branch's worktree after a run exactly the commit that came of it, with its data.
+
+    Args:
+        strays: what the run left there that belongs to no commit.
+    """
+    project.git.checkout_worktree(path, commit)
+    held = project.git.files(commit)
+    for name in strays:
+        if name not in held:
+            _remove(path / name)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _add(project: Project, path: Path, commit: Sha) -> None:

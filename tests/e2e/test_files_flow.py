@@ -80,7 +80,7 @@ def flow(tmp_path: Path, env: dict[str, str]) -> Flow:
 
 def scores(flow: Flow) -> dict[str, float]:
     """The measures of the newest release."""
-    return flow.result("runs")[-1]["metrics"]["metrics.json"]
+    return flow.result("runs")["records"][-1]["metrics"]["metrics.json"]
 
 
 def test_a_folder_of_files_goes_all_the_way_to_a_release(flow: Flow, tmp_path: Path) -> None:
@@ -103,7 +103,7 @@ def test_a_folder_of_files_goes_all_the_way_to_a_release(flow: Flow, tmp_path: P
     shown = flow.branchflow("rejects", "--why").stdout
     assert all(reason in shown for reason in rows[0]["reasons"])
 
-    record = flow.result("runs")[-1]
+    record = flow.result("runs")["records"][-1]
     assert record["tag"] == TAG
     assert record["test"]["stages"] == ["evaluate"]
     measured = scores(flow)
@@ -112,7 +112,7 @@ def test_a_folder_of_files_goes_all_the_way_to_a_release(flow: Flow, tmp_path: P
 
     flow.ingest(inbox(tmp_path / "more", seed=2, count=10), partition=SECOND_MONTH)
     flow.branchflow("sync")
-    assert flow.result("runs")[-1]["tag"] == "scene@v1.0.1"
+    assert flow.result("runs")["records"][-1]["tag"] == "scene@v1.0.1"
     grown = scores(flow)
     assert sum(grown[f"rows{side}"] for side in ("", "_train", "_validation")) == 200
 

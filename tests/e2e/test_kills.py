@@ -141,7 +141,7 @@ def assert_finished(flow: Flow, case: Case, before: dict[str, str], output: str)
         assert origin.git("rev-parse", f"{tag}^{{commit}}") == origin.git("rev-parse", STABLE)
         records = origin.git("ls-tree", "-r", "--name-only", "main", "runs").splitlines()
         assert records[-1] == f"runs/m/{tag.rpartition('@')[2]}.json"
-        assert [record["tag"] for record in flow.result("runs")][-1] == tag
+        assert [record["tag"] for record in flow.result("runs")["records"]][-1] == tag
         assert flow.sh.git("rev-parse", tag) == origin.git("rev-parse", tag)
 
 
@@ -222,7 +222,7 @@ def test_a_kill_between_the_push_and_the_local_refs_is_mended_by_the_next_comman
     flow_repo.branchflow("release", STABLE)
     assert flow_repo.refs() == before
     assert flow_repo.sh.git("tag").split()[-1] == "m@v1.1.0"
-    assert flow_repo.result("runs")[-1]["tag"] == "m@v1.1.0"
+    assert flow_repo.result("runs")["records"][-1]["tag"] == "m@v1.1.0"
 
 
 def test_a_refused_push_leaves_everything_old(flow_repo: Flow) -> None:

@@ -37,7 +37,7 @@ def test_a_model_looks_as_often_as_its_limit_allows_or_says_why(flow_repo: Flow)
         (DEV, ["train"], None)
     ]
     certificate = found[0]["certificate"]
-    released = json.loads(flow_repo.branchflow("runs", "--json").stdout)["result"]
+    released = json.loads(flow_repo.branchflow("runs", "--json").stdout)["result"]["records"]
     assert certificate == released[-1]["certificate"]
 
     edit(flow_repo, DEV, {"params.yaml": "train:\n  scale: 3\n"}, "Another scale")
@@ -51,7 +51,7 @@ def test_a_model_looks_as_often_as_its_limit_allows_or_says_why(flow_repo: Flow)
     flow_repo.branchflow("promote", DEV)
     flow_repo.branchflow("release", STABLE, code=1)
     flow_repo.branchflow("release", STABLE, "--reason", "agreed in the review")
-    record = json.loads(flow_repo.branchflow("runs", "--json").stdout)["result"][-1]
+    record = json.loads(flow_repo.branchflow("runs", "--json").stdout)["result"]["records"][-1]
     assert record["test"] == {"certificate": certificate, "stages": ["train"], "looks": 3}
     card = flow_repo.sh.git("show", f"{record['tag']}:MODEL_CARD.md")
     assert "Looks at this test side by this model so far: 3." in card

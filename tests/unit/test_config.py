@@ -6,6 +6,7 @@ import pytest
 
 from dvc_branchflow.config import config_schema, is_branch_name, parse_config, partition_size_bytes
 from dvc_branchflow.errors import ConfigError
+from dvc_branchflow.gating import Gate
 from dvc_branchflow.model import Role
 
 DESIGN: dict[str, Any] = {
@@ -67,11 +68,43 @@ def test_the_own_name_wins_over_a_pattern() -> None:
         ({"branches": {"raw": 5}}, "has to be a mapping"),
         ({"version": 2, "branches": {"raw": None}}, "has to be 1"),
         ({"branches": {"dev/*": {"checks": {"a": 1}}}}, "map names to commands"),
+        ({"branches": {"dev/*": {"gates": {"a": {"better": "lower"}}}}}, "only stable branches"),
+        ({"branches": {"stable/*": {"gates": ["mae"]}}}, "has to map metrics"),
+        ({"branches": {"stable/*": {"gates": {"mae": "lower"}}}}, "has to be a mapping"),
+        ({"branches": {"stable/*": {"gates": {5: {"better": "lower"}}}}}, "no name of a metric"),
+        ({"branches": {"stable/*": {"gates": {"mae": {"margin": 1}}}}}, "lower or higher"),
+        (
+            {"branches": {"stable/*": {"gates": {"mae": {"better": "less"}}}}},
+            "gates.mae.better' is needed: lower or higher",
+        ),
+        (
+            {"branches": {"stable/*": {"gates": {"mae": {"beter": "lower"}}}}},
+            "did you mean 'better'",
+        ),
+        (
+            {"branches": {"stable/*": {"gates": {"mae": {"better": "lower", "margin": "2"}}}}},
+            "'2' is no number from 0 on",
+        ),
     ],
 )
 def test_a_wrong_config_names_the_key(document: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         parse_config(document)
+
+
+def test_gates_are_read_with_their_margins() -> None:
+    gates = {
+        "mae": {"better": "lower", "margin": "2.5 %"},
+        "scores.json:auc": {"better": "higher", "margin": 0.01},
+        "rows": {"better": "higher"},
+    }
+    rule = parse_config({"branches": {"stable/*": {"gates": gates}}}).rule_for("stable/x")
+    assert rule is not None
+    assert rule.gates == (
+        Gate("mae", "lower", "2.5%"),
+        Gate("scores.json:auc", "higher", "0.01"),
+        Gate("rows", "higher", "0"),
+    )
 
 
 def test_branch_names_that_are_tricks_are_none() -> None:

@@ -60,8 +60,8 @@ def _sync(args: Arguments, report: Report) -> Result:
     project = open_project(args)
     steps = list(runs.sync(project, args.branches, report, every=args.all, dry_run=args.dry_run))
     tell_left_behind(project, report, *(step.branch for step in steps))
-    failed = [step.error for step in steps if step.error]
-    return Result(steps, render.synced(steps), failed[0].exit_code if failed else 0)
+    failed = [step.error.exit_code for step in steps if step.error]
+    return Result(steps, render.synced(steps), max(failed, default=0))
 
 
 def _add_sync(parser: argparse.ArgumentParser) -> None:

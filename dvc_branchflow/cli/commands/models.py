@@ -34,13 +34,18 @@ def _release(args: Arguments, report: Report) -> Result:
     if args.dry_run:
         planned = releases.plan(project, args.branch, bump)
         return Result(planned, render.release_planned(planned))
-    outcome = releases.release(project, args.branch, bump, report, reason=args.reason)
+    outcome = releases.release(
+        project, args.branch, bump, report, reason=args.reason, allow_worse=args.allow_worse
+    )
     tell_left_behind(project, report, args.branch, project.config.tracking)
     return Result(outcome, render.released(outcome))
 
 
 def _add_release(parser: argparse.ArgumentParser) -> None:
     add_run(parser)
+    parser.add_argument(
+        "--allow-worse", action="store_true", help="release what a gate refuses; needs --reason"
+    )
     parser.add_argument("--major", action="store_true", help="make it a major version")
 
 
@@ -57,9 +62,10 @@ PROMOTE = Command(
 RELEASE = Command(
     "release",
     "train, evaluate, fit finally, and tag",
-    "Runs the stable branch's pipeline and checks, then moves branch, annotated tag and "
-    "the record on the tracking branch together, or nothing. Patch: new data; minor: new "
-    "code; major: asked for.",
+    "Runs the stable branch's pipeline, holds its metrics against the current release's by the "
+    "branch's gates, runs its checks, then moves branch, annotated tag and the record on the "
+    "tracking branch together, or nothing. A candidate that a gate refuses is put on record "
+    "there, and nothing else moves. Patch: new data; minor: new code; major: asked for.",
     "git branchflow release stable/churn",
     _add_release,
     _release,

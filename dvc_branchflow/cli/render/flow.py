@@ -57,7 +57,13 @@ def synced(steps: Sequence[SyncStep]) -> str:
     """What became of each branch."""
     if not steps:
         return "no branch has anything to sync"
-    kinds = {"run": "good", "released": "good", "failed": "bad", "below a failure": "warn"}
+    kinds = {
+        "run": "good",
+        "released": "good",
+        "failed": "bad",
+        "refused": "bad",
+        "below a failure": "warn",
+    }
     rows = []
     for step in steps:
         verdict = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dvc_branchflow.cli.text import count, number, short, table
 from dvc_branchflow.releases import PromoteOutcome
-from dvc_branchflow.work.release_plan import ReleasePlan
+from dvc_branchflow.work.release_plan import ReleasePlan, plan_lines
 from dvc_branchflow.work.releasing import ReleaseOutcome
 
 
@@ -29,10 +29,7 @@ def release_planned(plan: ReleasePlan | None) -> str:
     if plan is None:
         return "nothing to release: neither code nor data changed"
     lines = [f"would release {plan.tag} ({plan.reason}) from {plan.branch}"]
-    lines += [
-        f"  on {name} at {short(sha)}" for name, sha in sorted(plan.pins.pins.commits.items())
-    ]
-    return "\n".join(lines)
+    return "\n".join([*lines, *(f"  {line}" for line in plan_lines(plan))])
 
 
 def released(outcome: ReleaseOutcome) -> str:
