@@ -10,12 +10,21 @@ from pathlib import Path
 import platformdirs
 
 from dvc_branchflow.config import FlowConfig, parse_config
+from dvc_branchflow.dvcio import open_file_system
 from dvc_branchflow.errors import ConfigError, FlowError, StorageError
 from dvc_branchflow.flow import BranchSpec, describe, describe_all
 from dvc_branchflow.git import Git, Ref, Refs
 from dvc_branchflow.gitobjects import EXECUTABLE_MODE, FILE_MODE
 from dvc_branchflow.model import CONFIG_FILE, Branch, Sha
-from dvc_branchflow.objects import Cache, DvcConfig, Store, open_store, parse_dvc_config
+from dvc_branchflow.objects import (
+    Cache,
+    DvcConfig,
+    FileSystem,
+    RemoteConfig,
+    Store,
+    open_store,
+    parse_dvc_config,
+)
 from dvc_branchflow.plain import load_mapping
 
 _DVC_CONFIG = ".dvc/config"
@@ -150,7 +159,7 @@ class Project:
 
         Raises: StorageError: no such remote is configured.
         """
-        name = name or self.dvc_config.default_remote
+        name = name.lower() if name else self.dvc_config.default_remote
         if name is None:
             raise StorageError(
                 "no default DVC remote is configured", hint="dvc remote add --default NAME URL"
@@ -161,7 +170,7 @@ class Project:
                     f"DVC remote '{name}' is not configured on '{self.config.tracking}'",
                     hint=f"dvc remote add {name} URL",
                 )
-            self._stores[name] = open_store(self.dvc_config.remotes[name])
+            self._stores[name] = open_store(self.dvc_config.remotes[name], _file_system)
         return self._stores[name]
 
     # -- branches ------------------------------------------------------------------------------
@@ -276,6 +285,10 @@ def _named(refs: dict[str, Ref], prefix: str) -> dict[Branch, Sha]:
         for name, ref in refs.items()
         if name.startswith(prefix)
     }
+
+
+def _file_system(remote: RemoteConfig) -> FileSystem:
+    return FileSystem(*open_file_system(remote.name, remote.url, remote.options))
 
 
 def _machine_configs() -> list[Path]:

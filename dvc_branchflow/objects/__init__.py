@@ -13,15 +13,19 @@ from dvc_branchflow.errors import StorageError
 from dvc_branchflow.objects.base import Store, Stored, Trash, object_key
 from dvc_branchflow.objects.bucket import BucketStore
 from dvc_branchflow.objects.cache import Cache
-from dvc_branchflow.objects.clients import s3_client
+from dvc_branchflow.objects.clients import bucket_client
 from dvc_branchflow.objects.config import DvcConfig, RemoteConfig, parse_dvc_config
+from dvc_branchflow.objects.crew import MOST
 from dvc_branchflow.objects.directory import DirectoryStore
+from dvc_branchflow.objects.filesystem import FileSystem, FileSystemStore, OpenFileSystem
 
 __all__ = [
     "BucketStore",
     "Cache",
     "DirectoryStore",
     "DvcConfig",
+    "FileSystem",
+    "FileSystemStore",
     "RemoteConfig",
     "Store",
     "Stored",
@@ -32,17 +36,27 @@ __all__ = [
 ]
 
 
-def open_store(remote: RemoteConfig) -> Store:
+def open_store(remote: RemoteConfig, file_system: OpenFileSystem) -> Store:
     """Return the store behind a DVC remote.
 
-    Raises: StorageError: a kind of remote that we can't verify objects on.
+    Args:
+        file_system: opens DVC's own file system, for what neither obstore nor we can reach.
+    Raises: StorageError: it is of a kind whose objects can't be verified.
     """
-    scheme = remote.url.partition("://")[0] if "://" in remote.url else ""
-    if scheme in {"", "file"}:
-        return DirectoryStore(Path(remote.url.removeprefix("file://")), remote.name)
-    if scheme == "s3":
-        return BucketStore(remote.name, s3_client(remote))
-    raise StorageError(
-        f"DVC remote '{remote.name}' is of kind '{scheme}'; branchflow handles s3 and directories",
-        hint="git branchflow init --remote s3://BUCKET/PREFIX",
-    )
+    if remote.is_on("version_aware") or remote.is_on("worktree"):
+        raise StorageError(
+            f"DVC remote '{remote.name}' is cloud-versioned: it keeps files by their names and not "
+            "by their content, so that nothing can be verified there",
+            hint=f"dvc remote modify --unset {remote.name} version_aware",
+        )
+    if not remote.scheme:
+        return DirectoryStore(Path(remote.url.partition("://")[2] or remote.url), remote.name)
+    client = bucket_client(remote)
+    if client is not None:
+        return BucketStore(remote.name, client, _jobs(remote))
+    return FileSystemStore(remote.name, file_system(remote), _jobs(remote))
+
+
+def _jobs(remote: RemoteConfig) -> int:
+    jobs = remote.options.get("jobs", "")
+    return int(jobs) if jobs.isdecimal() and int(jobs) else MOST

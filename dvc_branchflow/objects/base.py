@@ -1,27 +1,26 @@
-"""What every store of DVC's objects does, and the steps that all of them share."""
+"""What every store of DVC's objects does, and where objects lie."""
 
 from __future__ import annotations
 
-import hashlib
-import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from dvc_branchflow.errors import StorageError
 from dvc_branchflow.model import Oid
 
 PREFIX = "files/md5"
-READ_ONLY = 0o444
 _KEY = re.compile(rf"{PREFIX}/([0-9a-f]{{2}})/([0-9a-f]{{30}}(?:\.dir)?)")
 
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """An object as a store lists it. `etag` is None where the place has none."""
+    """An object as a store lists it.
+
+    `modified_seconds` since 1970 is infinite where the place doesn't say: then it is not old.
+    """
 
     oid: Oid
     size_bytes: int
@@ -76,34 +75,6 @@ def oid_of(key: str) -> Oid | None:
     """Return the object that lies at a key below the root; None: it is not DVC's."""
     match = _KEY.fullmatch(key)
     return Oid(match[1] + match[2]) if match else None
-
-
-@contextmanager
-def appearing(target: Path) -> Iterator[Path]:
-    """Give a temporary file beside `target` that becomes it, read-only, if all goes well."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.parent / f".branchflow-{os.urandom(8).hex()}.tmp"
-    try:
-        yield partial
-        partial.chmod(READ_ONLY)  # as DVC does; it rehashes what is writable
-        partial.replace(target)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-def prove(path: Path, oid: Oid, where: str) -> None:
-    """Hash a file. Raises: StorageError: its content is not the object that it stands for."""
-    with path.open("rb") as file:
-        found = hashlib.file_digest(file, _md5).hexdigest()
-    if found != oid.removesuffix(".dir"):
-        raise StorageError(
-            f"object {oid} on '{where}' is damaged: its content has md5 {found}",
-            hint="put a good copy back with `dvc push` from a clone that has it in its cache",
-        )
-
-
-def _md5() -> Any:
-    return hashlib.md5(usedforsecurity=False)
 
 
 def absent(oid: Oid, where: str) -> StorageError:

@@ -2,114 +2,189 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from dvc_branchflow.errors import StorageError
 from dvc_branchflow.model import Oid
-from dvc_branchflow.objects.base import PREFIX, Stored, absent, appearing, object_key, oid_of, prove
+from dvc_branchflow.objects.base import PREFIX, Stored, absent, object_key, oid_of
+from dvc_branchflow.objects.crew import MOST, Pace, each
+from dvc_branchflow.objects.files import CHUNK, md5, prove, require, save
 
-_CHUNK = 1024 * 1024
-_PARALLEL = 32
+_EMPTY = md5().hexdigest()
 _LIST_CHUNK = 1000  # what a server lists in one answer
-_LIST_ABOVE = 2000  # objects asked for by name up to here; above it, listing is fewer requests
-_T = TypeVar("_T")
+_FEW = 256  # objects asked for by name up to here, whatever else lies there
+_LISTED_FOR_ONE = 8  # objects that are listed in the time that it takes to ask for one
+_SMALL = CHUNK  # bytes up to which an object is sent in one request, with a condition
+_PART_BYTES, _MOST_PARTS, _PARTS_AT_ONCE = 8 * CHUNK, 9_000, 4  # S3 takes 10,000 parts
+_FOLDERS = 256  # below PREFIX, alike in size, for md5 is even
+_NO_CONDITIONS = re.compile(r"\b501\b|NotImplemented|not supported", re.IGNORECASE)
 
 
 class BucketStore:
-    """A DVC remote that is a bucket, through obstore."""
+    """A DVC remote that is a bucket. `jobs`: requests at once, at most."""
 
-    def __init__(self, name: str, store: Any) -> None:
+    def __init__(self, name: str, store: Any, jobs: int = MOST) -> None:
         self._name = name
         self._store = store
+        self._jobs = jobs
+        self._has_conditions = True  # as long as the server does not say that it has none
 
     def sizes(self, oids: Iterable[Oid]) -> dict[Oid, int]:
-        """Return the size of those objects that are there: by name for few, by listing for many."""
+        """Return the size of those objects that are there: by name, or from a shorter listing."""
         wanted = list(dict.fromkeys(oids))
-        if len(wanted) > _LIST_ABOVE:
+        if len(wanted) > _FEW and self._is_listing_shorter(wanted):
             asked = set(wanted)
             return {one.oid: one.size_bytes for one in self.listing() if one.oid in asked}
-        found = self._gather(wanted, self._head)
-        return {oid: size for oid, size in zip(wanted, found, strict=True) if size is not None}
+        found: dict[Oid, int] = {}
+
+        def ask(oid: Oid) -> None:
+            meta = self._head(oid)
+            if meta is not None:
+                found[oid] = int(meta["size"])
+
+        with self._reached():
+            each(wanted, ask, Pace(self._jobs))
+        if wanted and not found:  # a server says the same of an object and of a bucket
+            next(self.listing(), None)
+        return found
 
     def put(self, sources: Mapping[Oid, Path]) -> None:
-        """Upload objects; the size that the server then reports has to be the source's."""
+        """Upload objects whose md5 is proven on the way, and prove that they arrived.
 
-        async def upload(oid: Oid) -> None:
-            source = sources[oid]
-            prove(source, oid, "the cache")
-            await self._store.put_async(object_key(oid), source)
-            size = await self._head(oid)
-            if size != source.stat().st_size:
-                raise StorageError(f"object {oid} did not arrive whole on '{self._name}'")
-
-        self._gather(list(sources), upload)
+        The proof is the md5 that the server answers with; where it has none, the size.
+        """
+        with self._reached():
+            each(sources.items(), self._upload, Pace(self._jobs), _size_in_flight)
 
     def get(self, targets: Mapping[Oid, Path]) -> None:
         """Download objects, each proven by its md5."""
-
-        async def download(oid: Oid) -> None:
-            with appearing(targets[oid]) as partial:
-                try:
-                    response = await self._store.get_async(object_key(oid))
-                except FileNotFoundError as error:
-                    raise absent(oid, self._name) from error
-                with partial.open("wb") as file:
-                    async for chunk in response.stream(min_chunk_size=_CHUNK):
-                        file.write(chunk)
-                prove(partial, oid, self._name)
-
-        self._gather(list(targets), download)
+        with self._reached():
+            each(targets.items(), self._download, Pace(self._jobs))
 
     def listing(self) -> Iterator[Stored]:
         """Yield every DVC object that is there."""
+        return self._listed(PREFIX)
+
+    def _upload(self, item: tuple[Oid, Path]) -> None:
+        oid, source = item
+        before = source.stat()
+        if before.st_size > _SMALL:
+            prove(source, oid, "the cache")
+            self._send_parts(oid, source, before.st_size)
+            if _version(source.stat()) != _version(before):
+                raise StorageError(
+                    f"'{source}' changed while it was stored", hint="run the command again"
+                )
+            return
+        content = source.read_bytes()
+        require(md5(content).hexdigest(), oid, "the cache")
+        if not self._create(oid, content):
+            made = self._store.put(object_key(oid), content, use_multipart=False)
+            self._require_arrived(oid, made, len(content))
+
+    def _create(self, oid: Oid, content: bytes) -> bool:
+        """Store an object where there is none; return whether it is there and proven now."""
+        from obstore.exceptions import AlreadyExistsError, BaseError
+
+        if not self._has_conditions:
+            return False
         try:
-            for batch in self._store.list(prefix=PREFIX, chunk_size=_LIST_CHUNK):
+            made = self._store.put(object_key(oid), content, mode="create")
+        except AlreadyExistsError:
+            meta = self._head(oid)
+            return meta is not None and _is_md5(meta["e_tag"], oid)
+        except (BaseError, NotImplementedError) as error:
+            if not _NO_CONDITIONS.search(str(error)):
+                raise
+            self._has_conditions = False
+            return False
+        self._require_arrived(oid, made, len(content))
+        return True
+
+    def _send_parts(self, oid: Oid, source: Path, size: int) -> None:
+        part = max(_PART_BYTES, -(-size // _MOST_PARTS))
+        made = self._store.put(
+            object_key(oid), source, chunk_size=part, max_concurrency=_PARTS_AT_ONCE
+        )
+        self._require_arrived(oid, made, size)
+
+    def _require_arrived(self, oid: Oid, made: Mapping[str, Any], size: int) -> None:
+        """Raise where neither the md5 in the server's answer nor the size there is the object's."""
+        if _is_md5(made["e_tag"], oid):
+            return
+        meta = self._head(oid)
+        if meta is None or int(meta["size"]) != size:
+            raise StorageError(f"object {oid} did not arrive whole on '{self._name}'")
+
+    def _download(self, item: tuple[Oid, Path]) -> None:
+        oid, target = item
+        try:
+            save(self._pieces(oid), target, oid, self._name)
+        except FileNotFoundError as error:
+            raise absent(oid, self._name) from error
+
+    def _pieces(self, oid: Oid) -> Iterator[Any]:
+        """The content, by requests for a part each: none takes so long that it is given up."""
+        key = object_key(oid)
+        if oid == _EMPTY:  # S3 has no first part of it
+            yield self._store.get(key).bytes()
+            return
+        first = self._store.get(key, options={"range": (0, _PART_BYTES)})
+        yield first.bytes()
+        size = int(first.meta["size"])
+        for start in range(_PART_BYTES, size, _PART_BYTES):
+            yield self._store.get_range(key, start=start, end=min(start + _PART_BYTES, size))
+
+    def _head(self, oid: Oid) -> Mapping[str, Any] | None:
+        try:
+            meta: Mapping[str, Any] = self._store.head(object_key(oid))
+        except FileNotFoundError:
+            return None
+        return meta
+
+    def _is_listing_shorter(self, wanted: list[Oid]) -> bool:
+        """Whether listing all costs less than asking for each, by the size of one folder of 256."""
+        enough = len(wanted) * _LISTED_FOR_ONE // _FOLDERS
+        folder = f"{PREFIX}/{wanted[0][:2]}"
+        return sum(1 for _ in islice(self._listed(folder), enough + 1)) <= enough
+
+    def _listed(self, prefix: str) -> Iterator[Stored]:
+        with self._reached():
+            for batch in self._store.list(prefix=prefix, chunk_size=_LIST_CHUNK):
                 for meta in batch:
                     oid = oid_of(meta["path"])
                     if oid is not None:
                         modified = meta["last_modified"].timestamp()
                         yield Stored(oid, int(meta["size"]), modified, meta["e_tag"])
+
+    @contextmanager
+    def _reached(self) -> Iterator[None]:
+        """Say of all that obstore raises which DVC remote it was."""
+        try:
+            yield
+        except StorageError:
+            raise
         except Exception as error:
-            raise self._unreachable(error) from error
-
-    async def _head(self, oid: Oid) -> int | None:
-        try:
-            meta = await self._store.head_async(object_key(oid))
-        except FileNotFoundError:
-            return None
-        return int(meta["size"])
-
-    def _gather(self, oids: list[Oid], work: Callable[[Oid], Awaitable[_T]]) -> list[_T]:
-        import asyncio  # 20 ms that only a bucket needs
-
-        async def everything() -> list[_T]:
-            gate = asyncio.Semaphore(_PARALLEL)
-
-            async def one(oid: Oid) -> _T:
-                async with gate:
-                    return await work(oid)
-
-            async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(one(oid)) for oid in oids]
-            return [task.result() for task in tasks]
-
-        try:
-            return asyncio.run(everything())
-        except ExceptionGroup as group:
-            error = _first(group)
-            if isinstance(error, StorageError):
-                raise error from None
-            raise self._unreachable(error) from error
-
-    def _unreachable(self, error: Exception) -> StorageError:
-        reason = " ".join(str(error).split())
-        return StorageError(f"DVC remote '{self._name}' can't be used: {reason[:240]}")
+            reason = " ".join(str(error).split())
+            raise StorageError(
+                f"DVC remote '{self._name}' can't be used: {reason[:240]}"
+            ) from error
 
 
-def _first(group: BaseExceptionGroup[Exception]) -> Exception:
-    error: Exception | BaseExceptionGroup[Exception] = group
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
+def _size_in_flight(item: tuple[Oid, Path]) -> int:
+    return min(os.stat(item[1]).st_size, _PART_BYTES * _PARTS_AT_ONCE)
+
+
+def _is_md5(etag: str | None, oid: Oid) -> bool:
+    """Whether a server's etag is the md5 of the content; on many it is, unless it encrypts."""
+    return etag is not None and etag.strip('"') == oid[:32]
+
+
+def _version(found: os.stat_result) -> tuple[int, int]:
+    return found.st_size, found.st_mtime_ns

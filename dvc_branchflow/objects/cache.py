@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from dvc_branchflow.errors import StorageError
 from dvc_branchflow.model import Oid
-from dvc_branchflow.objects.base import READ_ONLY, appearing, object_key
-
-if TYPE_CHECKING:
-    from concurrent.futures import Executor  # 6 ms, and none of our callers needs it to start
-
-_CHUNK = 1024 * 1024
+from dvc_branchflow.objects.base import object_key
+from dvc_branchflow.objects.files import md5, save, take_in
+from dvc_branchflow.objects.processes import spread
 
 
 class Cache:
@@ -30,65 +26,37 @@ class Cache:
 
     def has(self, oid: Oid) -> bool:
         """Whether the object is in the cache."""
-        return self.path(oid).exists()
+        return os.path.exists(f"{self.root}/{object_key(oid)}")
 
     def add_bytes(self, oid: Oid, content: bytes) -> None:
         """Put a small object, such as a manifest, into the cache."""
         target = self.path(oid)
         if not target.exists():
-            with appearing(target) as partial:
-                partial.write_bytes(content)
+            save([content], target, oid, "its way to the cache")
 
-    def add_files(
-        self, sources: Iterable[Path], executor: Executor | None = None
-    ) -> Iterator[tuple[Path, Oid, int]]:
-        """Copy files into the cache; yield each with its oid and size in bytes, in order.
+    def add_files(self, sources: Sequence[Path]) -> list[tuple[Oid, int]]:
+        """Copy files into the cache; return oid and size in bytes of each.
 
         Raises: StorageError: a file can't be read, or changed while it was read.
         """
-        work = [(path, self.root) for path in sources]
-        results = (
-            map(_add_file, work)
-            if executor is None
-            else executor.map(_add_file, work, chunksize=64)
-        )
-        for (path, _), (oid, size) in zip(work, results, strict=True):
-            yield path, oid, size
+        return spread(partial(_take_in, self.root), sources, _sizes(sources))
 
     def manifest(self, oid: Oid) -> bytes:
         """Return a directory's manifest. Raises: StorageError: it is damaged."""
         content = self.path(oid).read_bytes()
-        if hashlib.md5(content, usedforsecurity=False).hexdigest() + ".dir" != oid:
+        if md5(content).hexdigest() + ".dir" != oid:
             raise StorageError(
                 f"manifest {oid} in the cache is damaged", hint=f"rm '{self.path(oid)}'"
             )
         return content
 
 
-def _add_file(work: tuple[Path, Path]) -> tuple[Oid, int]:
-    """Copy one file into a cache while hashing it, so that what is stored is what was hashed."""
-    path, root = work
-    digest = hashlib.md5(usedforsecurity=False)
-    size = 0
-    partial = root / f".branchflow-{os.urandom(8).hex()}.tmp"
+def _take_in(root: Path, sources: Sequence[Path]) -> list[tuple[Oid, int]]:
+    return [take_in(source, root) for source in sources]
+
+
+def _sizes(sources: Sequence[Path]) -> list[int]:
     try:
-        root.mkdir(parents=True, exist_ok=True)
-        with path.open("rb") as source, partial.open("wb") as copy:
-            before = os.fstat(source.fileno())
-            while chunk := source.read(_CHUNK):
-                digest.update(chunk)
-                copy.write(chunk)
-                size += len(chunk)
-            after = os.fstat(source.fileno())
-        if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
-            raise StorageError(f"'{path}' changed while it was read", hint="run the command again")
-        oid = Oid(digest.hexdigest())
-        target = root / object_key(oid)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        partial.chmod(READ_ONLY)
-        partial.replace(target)  # also over a damaged one: what we hold is proven
+        return [os.stat(source).st_size for source in sources]
     except OSError as error:
-        raise StorageError(f"can't take in '{path}': {error.strerror or error}") from error
-    finally:
-        partial.unlink(missing_ok=True)
-    return oid, size
+        raise StorageError(f"can't take in '{error.filename}': {error.strerror}") from error

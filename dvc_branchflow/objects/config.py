@@ -12,6 +12,13 @@ from pathlib import Path
 from dvc_branchflow.errors import ConfigError
 
 _SECTION = re.compile(r"""^['"]?remote "(.+?)"['"]?$""")
+# Options of remotes that DVC reads from the config file's own folder where they are relative.
+_PATHS = frozenset(
+    {
+        "cert_path", "configpath", "credentialpath", "gdrive_service_account_json_file_path",
+        "gdrive_user_credentials_file", "key_path", "keyfile", "url",
+    }
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +28,16 @@ class RemoteConfig:
     name: str
     url: str
     options: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def scheme(self) -> str:
+        """What kind of place it is; empty for a directory."""
+        scheme = self.url.partition("://")[0] if "://" in self.url else ""
+        return "" if scheme == "file" else scheme
+
+    def is_on(self, option: str) -> bool:
+        """Whether a yes-or-no option is set to yes."""
+        return self.options.get(option, "").lower() in {"true", "1", "yes", "on"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,43 +51,63 @@ class DvcConfig:
     @property
     def default_remote(self) -> str | None:
         """The name of the default DVC remote."""
-        return self.core.get("remote")
+        return self.core.get("remote", "").lower() or None
 
 
 def parse_dvc_config(layers: Iterable[tuple[str, Path]]) -> DvcConfig:
     """Return the settings in DVC config texts, the later layers winning.
 
+    Names of remotes are lower case, as DVC takes them.
+
     Args:
-        layers: text of each config file, and the folder that relative URLs in it start from.
+        layers: text of each config file, and the folder that relative paths in it start from.
     Raises: ConfigError: not what DVC writes.
     """
     core: dict[str, str] = {}
     cache: dict[str, str] = {}
     remotes: dict[str, dict[str, str]] = {}
     for text, folder in layers:
-        parser = configparser.ConfigParser(interpolation=None, strict=False)
-        try:
-            parser.read_string(text)
-        except configparser.Error as error:
-            reason = " ".join(str(error).split())
-            raise ConfigError(f"'{folder / 'config'}' is no DVC config: {reason[:160]}") from error
+        parser = _read(text, folder)
         for section in parser.sections():
             values = {key: value.strip("\"'") for key, value in parser[section].items()}
             match = _SECTION.match(section)
             if match:
-                if "url" in values:
-                    values["url"] = _absolute(values["url"], folder)
-                remotes.setdefault(match[1], {}).update(values)
-            elif section in {"core", "cache"}:
-                (core if section == "core" else cache).update(values)
-                if section == "cache" and "dir" in values:
-                    cache["dir"] = _absolute(values["dir"], folder)
-    found = {
-        name: RemoteConfig(name, values.pop("url"), values)
-        for name, values in remotes.items()
-        if "url" in values
-    }
+                here = {key: _absolute(values[key], folder) for key in _PATHS & values.keys()}
+                remotes.setdefault(match[1].lower(), {}).update(values | here)
+            elif section == "core":
+                core.update(values)
+            elif section == "cache":
+                here = {key: _absolute(values[key], folder) for key in {"dir"} & values.keys()}
+                cache.update(values | here)
+    found = {name: _resolved(name, remotes) for name, values in remotes.items() if "url" in values}
     return DvcConfig(core, cache, found)
+
+
+def _read(text: str, folder: Path) -> configparser.ConfigParser:
+    parser = configparser.ConfigParser(interpolation=None, strict=False)
+    try:
+        parser.read_string(text)
+    except configparser.Error as error:
+        reason = " ".join(str(error).split())
+        raise ConfigError(f"'{folder / 'config'}' is no DVC config: {reason[:160]}") from error
+    return parser
+
+
+def _resolved(name: str, remotes: Mapping[str, Mapping[str, str]]) -> RemoteConfig:
+    """A remote with the settings of the one that it is a folder of: `remote://BASE/FOLDER`."""
+    values = dict(remotes[name])
+    seen = {name}
+    while values["url"].startswith("remote://"):
+        base, _, folder = values["url"].removeprefix("remote://").partition("/")
+        below = remotes.get(base.lower(), {})
+        if base.lower() in seen or "url" not in below:
+            raise ConfigError(
+                f"the URL of DVC remote '{name}' names '{base}', which is no DVC remote with a URL",
+                hint=f"dvc remote modify {name} url URL",
+            )
+        seen.add(base.lower())
+        values = {**below, **values, "url": f"{below['url'].rstrip('/')}/{folder}"}
+    return RemoteConfig(name, values.pop("url"), values)
 
 
 def _absolute(url: str, folder: Path) -> str:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-import shutil
 import stat
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from dvc_branchflow.errors import StorageError
 from dvc_branchflow.model import Oid
-from dvc_branchflow.objects.base import PREFIX, Stored, absent, appearing, object_key, oid_of, prove
+from dvc_branchflow.objects.base import PREFIX, Stored, absent, object_key, oid_of
+from dvc_branchflow.objects.files import copy
+from dvc_branchflow.objects.processes import spread
 
 
 class DirectoryStore:
@@ -26,7 +27,7 @@ class DirectoryStore:
         found: dict[Oid, int] = {}
         for oid in oids:
             try:
-                entry = (self._root / object_key(oid)).stat()
+                entry = os.stat(f"{self._root}/{object_key(oid)}")
                 if stat.S_ISREG(entry.st_mode):
                     found[oid] = entry.st_size
             except FileNotFoundError:
@@ -36,46 +37,69 @@ class DirectoryStore:
         return found
 
     def put(self, sources: Mapping[Oid, Path]) -> None:
-        """Copy objects in; each appears whole, with the size of its source."""
-        for oid, source in sources.items():
-            try:
-                with appearing(self._root / object_key(oid)) as partial:
-                    shutil.copyfile(source, partial)
-                    prove(partial, oid, f"{self._name}' on its way from the cache '{source}")
-            except OSError as error:
-                raise self._unreachable(error) from error
+        """Copy objects in, each proven by the md5 of what is written."""
+        try:
+            sizes = [os.stat(source).st_size for source in sources.values()]
+        except OSError as error:
+            raise self._unreachable(error) from error
+        spread(self._put, list(sources.items()), sizes)
 
     def get(self, targets: Mapping[Oid, Path]) -> None:
         """Copy objects out, each proven by its md5."""
-        for oid, target in targets.items():
-            source = self._root / object_key(oid)
-            try:
-                with appearing(target) as partial:
-                    shutil.copyfile(source, partial)
-                    prove(partial, oid, self._name)
-            except FileNotFoundError as error:
-                raise absent(oid, self._name) from error
-            except OSError as error:
-                raise self._unreachable(error) from error
+        there = self.sizes(targets)
+        for oid in targets:
+            if oid not in there:
+                raise absent(oid, self._name)
+        spread(self._get, list(targets.items()), [there[oid] for oid in targets])
 
     def listing(self) -> Iterator[Stored]:
         """Yield every DVC object that is there."""
-        self._require_root()
+        before = self._require_root()
         try:
             for folder in _scan(self._root / PREFIX):
                 if folder.is_dir():
                     yield from _listed(folder)
         except OSError as error:
             raise self._unreachable(error) from error
+        if self._require_root() != before:  # what was mounted here is not any more
+            raise self._unreachable("it changed while it was listed")
 
-    def _require_root(self) -> None:
-        if not self._root.is_dir():
+    def _put(self, objects: Sequence[tuple[Oid, Path]]) -> list[None]:
+        for oid, source in objects:
+            where = f"{self._name}' on its way from the cache '{source}"
+            target = self._root / object_key(oid)
+            try:
+                copy(source, target, oid, where)
+            except OSError as error:
+                raise self._unreachable(error) from error
+        return []
+
+    def _get(self, objects: Sequence[tuple[Oid, Path]]) -> list[None]:
+        for oid, target in objects:
+            try:
+                copy(self._root / object_key(oid), target, oid, self._name)
+            except FileNotFoundError as error:
+                raise absent(oid, self._name) from error
+            except OSError as error:
+                raise self._unreachable(error) from error
+        return []
+
+    def _require_root(self) -> tuple[int, int]:
+        """Return which directory the root is, for it may be mounted. Raises: StorageError."""
+        try:
+            found = self._root.stat()
+        except FileNotFoundError:
+            found = None
+        except OSError as error:
+            raise self._unreachable(error) from error
+        if found is None or not stat.S_ISDIR(found.st_mode):
             raise StorageError(
                 f"DVC remote '{self._name}' can't be reached: no directory '{self._root}'",
                 hint=f"mkdir -p '{self._root}'  # if it really is a new one",
             )
+        return found.st_dev, found.st_ino
 
-    def _unreachable(self, error: OSError) -> StorageError:
+    def _unreachable(self, error: OSError | str) -> StorageError:
         return StorageError(f"DVC remote '{self._name}' can't be used: {error}")
 
 

@@ -14,8 +14,6 @@ from dvc_branchflow.model import Oid, Out
 from dvc_branchflow.project import Project
 from dvc_branchflow.work.transfer import manifest_of
 
-_MANY = 256  # files from which a second process is worth its start
-
 
 @dataclass(frozen=True, slots=True)
 class Taken:
@@ -61,19 +59,12 @@ class Growth:
 
 
 def take_in(project: Project, named: Mapping[str, Path]) -> list[Taken]:
-    """Copy files into the cache, given by their paths in an out; in processes where there are many.
+    """Copy files into the cache, given by their paths in an out.
 
     Raises: StorageError: a file can't be read, or changed while it was read.
     """
-    paths = list(named.values())
-    from concurrent.futures import ProcessPoolExecutor
-
-    if len(paths) < _MANY:
-        stored = list(project.cache.add_files(paths))
-    else:
-        with ProcessPoolExecutor() as executor:
-            stored = list(project.cache.add_files(paths, executor))
-    return [Taken(name, oid, size) for name, (_, oid, size) in zip(named, stored, strict=True)]
+    stored = project.cache.add_files(list(named.values()))
+    return [Taken(name, oid, size) for name, (oid, size) in zip(named, stored, strict=True)]
 
 
 def grow(

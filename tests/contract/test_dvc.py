@@ -48,7 +48,7 @@ def test_a_spliced_partition_is_what_a_full_dvc_add_makes(dvc_repo: Shell) -> No
     for name, text in new.items():
         (folder / name).write_text(text)
     taken = dict(zip(new, cache.add_files([folder / name for name in new]), strict=True))
-    additions = {name: oid for name, (_, oid, _) in taken.items()}
+    additions = {name: oid for name, (oid, _) in taken.items()}
     spliced = manifest.splice(cache.manifest(old.oid), additions)
     dvc_repo.dvc("add", "-q", "data")
     written = (dvc_repo.cwd / "data.dvc").read_bytes()

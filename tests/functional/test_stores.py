@@ -3,62 +3,261 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+import os
+import stat
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from obstore.store import MemoryStore
+from dvc_objects.fs import MemoryFileSystem
+from obstore.store import LocalStore, MemoryStore
 
-from dvc_branchflow.errors import StorageError
+from dvc_branchflow.dvcio import open_file_system
+from dvc_branchflow.errors import ConfigError, StorageError
 from dvc_branchflow.model import Oid
-from dvc_branchflow.objects import BucketStore, DirectoryStore, Store, object_key
+from dvc_branchflow.objects import (
+    BucketStore,
+    Cache,
+    DirectoryStore,
+    FileSystem,
+    FileSystemStore,
+    RemoteConfig,
+    Store,
+    object_key,
+    open_store,
+)
+from dvc_branchflow.objects import bucket as bucket_module
+from tests.support.servers import S3Server, http_server, seaweedfs, ssh_server
 
-Make = Callable[[Path], Store]
+ABSENT = Oid("0" * 32)
+SMALL = 64  # bytes up to which the stores of these tests send an object in one request
+
+
+def of_file_system(remote: RemoteConfig) -> FileSystem:
+    return FileSystem(*open_file_system(remote.name, remote.url, remote.options))
 
 
 def directory(root: Path) -> Store:
     root.mkdir()
-    return DirectoryStore(root, "near")
+    return DirectoryStore(root, "place")
 
 
-def bucket(_root: Path) -> Store:
-    return BucketStore("far", MemoryStore())
+def bucket_in_memory(_root: Path) -> Store:
+    return BucketStore("place", MemoryStore())
 
 
-@pytest.fixture(params=[directory, bucket])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
-    make: Make = request.param
+def bucket_on_disk(root: Path) -> Store:
+    return BucketStore("place", LocalStore(root, mkdir=True))
+
+
+def dvc_in_memory(_root: Path) -> Store:
+    fs = MemoryFileSystem(global_store=False)
+    place = FileSystem(fs, "/remote", home=None, appears_whole=True, can_list=True)
+    return FileSystemStore("place", place)
+
+
+def dvc_local(root: Path) -> Store:
+    root.mkdir()
+    return FileSystemStore("place", of_file_system(RemoteConfig("place", str(root))))
+
+
+@pytest.fixture(scope="module")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    with seaweedfs(tmp_path_factory.mktemp("s3")) as server:
+        server.make_bucket("bucket")
+        yield server
+
+
+def on_s3(server: S3Server, root: Path, bucket: str = "bucket", **options: str) -> Store:
+    keys = {"access_key_id": server.access_key, "secret_access_key": server.secret_key}
+    given = {"endpointurl": server.endpoint_url, **keys, **options}
+    remote = RemoteConfig("place", f"s3://{bucket}/{root.parent.name}", given)
+    return open_store(remote, of_file_system)
+
+
+@pytest.fixture
+def s3_store(s3: S3Server, tmp_path: Path) -> Store:
+    return on_s3(s3, tmp_path / "store")
+
+
+@pytest.fixture
+def s3_through_dvc(s3: S3Server, tmp_path: Path) -> Store:
+    store = on_s3(s3, tmp_path / "store", acl="private")  # obstore has no word for it
+    assert isinstance(store, FileSystemStore)
+    return store
+
+
+@pytest.fixture
+def ssh_store(tmp_path: Path) -> Iterator[Store]:
+    root = tmp_path / "far"
+    root.mkdir()
+    with ssh_server(tmp_path / "ssh") as options:
+        port = options.pop("port")
+        yield open_store(
+            RemoteConfig("place", f"ssh://127.0.0.1:{port}{root}", options), of_file_system
+        )
+
+
+LOCAL = [directory, bucket_in_memory, bucket_on_disk, dvc_in_memory, dvc_local]
+SERVED = ["s3_store", "s3_through_dvc", "ssh_store"]
+
+
+@pytest.fixture(params=[*LOCAL, *(pytest.param(name, marks=pytest.mark.slow) for name in SERVED)])
+def store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
+    monkeypatch.setattr(bucket_module, "_SMALL", SMALL)
+    if isinstance(request.param, str):
+        found: Store = request.getfixturevalue(request.param)
+        return found
+    make: Callable[[Path], Store] = request.param
     return make(tmp_path / "store")
 
 
-def sources(folder: Path, *contents: str) -> dict[Oid, Path]:
-    """Files by their oid; what starts with `[` is a directory's manifest."""
+def oid_of(content: bytes) -> Oid:
+    digest = hashlib.md5(content).hexdigest()
+    return Oid(f"{digest}.dir" if content.startswith(b"[") else digest)
+
+
+def cached(folder: Path, *contents: bytes) -> dict[Oid, Path]:
+    """Files in a cache by their oid; what starts with `[` is a directory's manifest."""
     found = {}
     for content in contents:
-        digest = hashlib.md5(content.encode()).hexdigest()
-        oid = Oid(f"{digest}.dir" if content.startswith("[") else digest)
+        oid = oid_of(content)
         path = folder / object_key(oid)
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(content)
+        path.write_bytes(content)
         found[oid] = path
     return found
 
 
+CONTENTS = (b"one", b"three", b"[]", b"", b"big" * SMALL)
+
+
+def targets(folder: Path, oids: Any) -> dict[Oid, Path]:
+    return {oid: folder / object_key(oid) for oid in oids}
+
+
+def test_what_was_put_is_there_and_comes_back(store: Store, tmp_path: Path) -> None:
+    sources = cached(tmp_path / "cache", *CONTENTS)
+    assert store.sizes(sources) == {}
+    store.put(sources)
+    assert store.sizes([*sources, ABSENT]) == {
+        oid: path.stat().st_size for oid, path in sources.items()
+    }
+    places = targets(tmp_path / "second", sources)
+    store.get(places)
+    for oid, path in places.items():
+        assert path.read_bytes() == sources[oid].read_bytes()
+        assert stat.S_IMODE(path.stat().st_mode) == 0o444
+    assert not list((tmp_path / "second").rglob("*.tmp"))
+
+
+def test_putting_again_changes_nothing(store: Store, tmp_path: Path) -> None:
+    sources = cached(tmp_path / "cache", *CONTENTS)
+    store.put(sources)
+    store.put(sources)
+    assert store.sizes(sources) == {oid: path.stat().st_size for oid, path in sources.items()}
+
+
 def test_a_listing_names_every_object_with_its_size(store: Store, tmp_path: Path) -> None:
     assert list(store.listing()) == []
-    put = sources(tmp_path / "cache", "one", "three", "[]", "")
-    store.put(put)
+    sources = cached(tmp_path / "cache", *CONTENTS)
+    store.put(sources)
     found = {one.oid: one.size_bytes for one in store.listing()}
-    assert found == {oid: path.stat().st_size for oid, path in put.items()}
-    assert found == store.sizes(put)
+    assert found == {oid: path.stat().st_size for oid, path in sources.items()}
     assert all(one.modified_seconds > 1e9 for one in store.listing())
+
+
+def test_a_damaged_source_is_not_stored(store: Store, tmp_path: Path) -> None:
+    for content in (b"small", b"large" * SMALL):
+        ((oid, path),) = cached(tmp_path / "cache", content).items()
+        path.write_bytes(content[::-1])
+        with pytest.raises(StorageError, match=f"{oid} on .* is damaged"):
+            store.put({oid: path})
+        assert store.sizes([oid]) == {}
+
+
+def test_a_damaged_object_never_appears_and_is_mended_by_a_good_copy(
+    store: Store, tmp_path: Path
+) -> None:
+    for content in (b"small", b"large" * SMALL):
+        oid = oid_of(content)
+        damage(store, oid, content[:-2] + b"??", tmp_path)
+        target = targets(tmp_path / "second", [oid])
+        with pytest.raises(StorageError, match=f"{oid} on 'place' is damaged"):
+            store.get(target)
+        assert not list((tmp_path / "second").rglob("*.*"))
+        store.put(cached(tmp_path / "cache", content))
+        store.get(target)
+        assert target[oid].read_bytes() == content
+
+
+def damage(store: Store, oid: Oid, content: bytes, tmp_path: Path) -> None:
+    """Lay something else where an object belongs."""
+    key = object_key(oid)
+    if isinstance(store, BucketStore):
+        store._store.put(key, content)
+    elif isinstance(store, FileSystemStore):
+        path = f"{store._place.root}/{key}"
+        store._fs.makedirs(path.rpartition("/")[0])
+        store._fs.pipe_file(path, content)
+    else:
+        path = tmp_path / "store" / key
+        path.parent.mkdir(parents=True)
+        path.write_bytes(content)
+
+
+def test_what_is_asked_for_and_not_there_is_told(store: Store, tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match=f"{ABSENT} is neither in the cache nor on DVC remote"):
+        store.get(targets(tmp_path / "second", [ABSENT]))
+    assert not list((tmp_path / "second").rglob("*.*"))
+
+
+@pytest.mark.parametrize("make", [directory, dvc_local])
+def test_a_place_that_is_gone_is_unknown_and_never_empty(
+    make: Callable[[Path], Store], tmp_path: Path
+) -> None:
+    store = make(tmp_path / "store")
+    sources = cached(tmp_path / "cache", b"one")
+    (tmp_path / "store").rmdir()
+    for act in (
+        lambda: store.sizes(sources),
+        lambda: list(store.listing()),
+        lambda: store.get(targets(tmp_path / "second", sources)),
+    ):
+        with pytest.raises(StorageError, match="can't be reached"):
+            act()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("options", [{}, {"acl": "private"}], ids=["obstore", "dvc"])
+def test_a_bucket_that_is_gone_is_unknown_and_never_empty(
+    s3: S3Server, tmp_path: Path, options: dict[str, str]
+) -> None:
+    store = on_s3(s3, tmp_path / "store", "nowhere", **options)
+    with pytest.raises(StorageError, match="DVC remote 'place' can't be"):
+        store.sizes([ABSENT])
+    with pytest.raises(StorageError, match="DVC remote 'place' can't be"):
+        list(store.listing())
+
+
+def test_a_directory_that_was_replaced_while_it_was_listed_is_an_error(tmp_path: Path) -> None:
+    root = tmp_path / "store"
+    store = directory(root)
+    store.put(cached(tmp_path / "cache", *CONTENTS))
+    listing = store.listing()
+    next(listing)
+    root.rename(tmp_path / "unmounted")
+    root.mkdir()
+    with pytest.raises(StorageError, match="changed while it was listed"):
+        list(listing)
 
 
 def test_a_listing_passes_over_what_is_not_an_object(tmp_path: Path) -> None:
     store = directory(tmp_path / "store")
-    put = sources(tmp_path / "cache", "one")
-    store.put(put)
-    (oid,) = put
+    sources = cached(tmp_path / "cache", b"one")
+    store.put(sources)
+    (oid,) = sources
     folder = (tmp_path / "store" / object_key(oid)).parent
     (folder / ".branchflow-00.tmp").write_text("half")
     (folder / "é").write_text("odd")
@@ -67,7 +266,179 @@ def test_a_listing_passes_over_what_is_not_an_object(tmp_path: Path) -> None:
     assert [one.oid for one in store.listing()] == [oid]
 
 
-def test_a_listing_of_a_place_that_is_gone_is_an_error(tmp_path: Path) -> None:
-    store = DirectoryStore(tmp_path / "nowhere", "near")
-    with pytest.raises(StorageError, match="can't be reached"):
-        list(store.listing())
+def test_folders_in_a_shared_directory_are_the_groups(tmp_path: Path) -> None:
+    root = tmp_path / "store"
+    store = directory(root)
+    root.chmod(0o2775)
+    sources = cached(tmp_path / "cache", b"one")
+    before = os.umask(0o077)
+    try:
+        store.put(sources)
+    finally:
+        os.umask(before)
+    (oid,) = sources
+    place = root / object_key(oid)
+    assert [stat.S_IMODE(path.stat().st_mode) for path in (place.parent, place)] == [0o2775, 0o444]
+
+
+class Counted:
+    """An obstore client that counts its requests, and answers wrongly when told to."""
+
+    def __init__(self, store: Any) -> None:
+        self.store = store
+        self.calls: list[str] = []
+        self.knows_conditions = True
+        self.etag: str | None = None
+
+    def put(self, *args: Any, **options: Any) -> Any:
+        mode = options.get("mode", "overwrite")
+        self.calls.append(mode)
+        if mode == "create" and not self.knows_conditions:
+            raise NotImplementedError("501 Not Implemented")
+        return self._answer(self.store.put(*args, **options))
+
+    def head(self, *args: Any) -> Any:
+        self.calls.append("head")
+        return self._answer(self.store.head(*args))
+
+    def get(self, *args: Any, **options: Any) -> Any:
+        self.calls.append("get")
+        return self.store.get(*args, **options)
+
+    def get_range(self, *args: Any, **options: Any) -> Any:
+        self.calls.append("range")
+        return self.store.get_range(*args, **options)
+
+    def list(self, *args: Any, **options: Any) -> Any:
+        self.calls.append("list")
+        return self.store.list(*args, **options)
+
+    def _answer(self, answer: Any) -> Any:
+        return {**answer, "e_tag": self.etag} if self.etag else answer
+
+
+@pytest.fixture
+def counted() -> Counted:
+    return Counted(MemoryStore())
+
+
+def test_an_object_whose_md5_the_server_tells_takes_one_request(
+    counted: Counted, tmp_path: Path
+) -> None:
+    sources = cached(tmp_path / "cache", b"one")
+    (oid,) = sources
+    counted.etag = f'"{oid}"'
+    BucketStore("place", counted).put(sources)
+    assert counted.calls == ["create"]
+    BucketStore("place", counted).put(sources)
+    assert counted.calls == ["create", "create", "head"]
+
+
+def test_where_the_server_tells_no_md5_the_size_is_asked_for(
+    counted: Counted, tmp_path: Path
+) -> None:
+    BucketStore("place", counted).put(cached(tmp_path / "cache", b"one"))
+    assert counted.calls == ["create", "head"]
+
+
+def test_a_server_that_knows_no_conditions_is_asked_once(counted: Counted, tmp_path: Path) -> None:
+    counted.knows_conditions = False
+    store = BucketStore("place", counted)
+    for content in (b"one", b"two", b"three"):
+        store.put(cached(tmp_path / "cache", content))
+    assert [call for call in counted.calls if call != "head"] == ["create", *3 * ["overwrite"]]
+
+
+def test_a_large_object_comes_by_parts(
+    counted: Counted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bucket_module, "_PART_BYTES", 10)
+    sources = cached(tmp_path / "cache", b"0123456789" * 3, b"0123456789", b"01234567890")
+    store = BucketStore("place", counted)
+    store.put(sources)
+    counted.calls.clear()
+    places = targets(tmp_path / "second", sources)
+    store.get(places)
+    assert sorted(counted.calls) == [*3 * ["get"], *3 * ["range"]]
+    assert all(path.read_bytes() == sources[oid].read_bytes() for oid, path in places.items())
+
+
+@pytest.mark.parametrize(("n_others", "way"), [(0, "list"), (9_000, "head")])
+def test_sizes_come_from_a_listing_where_that_is_shorter(
+    counted: Counted, tmp_path: Path, n_others: int, way: str
+) -> None:
+    asked = [Oid(hashlib.md5(b"%d" % n).hexdigest()) for n in range(300)]
+    for oid in [*asked, *(Oid(hashlib.md5(b"x%d" % n).hexdigest()) for n in range(n_others))]:
+        counted.store.put(object_key(oid), b"x")
+    assert BucketStore("place", counted).sizes([*asked, ABSENT]) == dict.fromkeys(asked, 1)
+    asked_by_name = counted.calls.count("head")
+    assert asked_by_name == (0 if way == "list" else len(asked) + 1)
+
+
+def test_an_error_in_the_middle_of_a_listing_is_no_end(counted: Counted, tmp_path: Path) -> None:
+    def broken(*_: Any, **__: Any) -> Iterator[list[Any]]:
+        yield counted.store.list().collect()
+        raise OSError("connection reset")
+
+    BucketStore("place", counted).put(cached(tmp_path / "cache", b"one"))
+    counted.list = broken  # type: ignore[method-assign]
+    listing = BucketStore("place", counted).listing()
+    next(listing)
+    with pytest.raises(StorageError, match="DVC remote 'place' can't be used: connection reset"):
+        next(listing)
+
+
+@pytest.mark.slow
+def test_a_read_only_place_gives_and_refuses(tmp_path: Path) -> None:
+    sources = cached(tmp_path / "site", b"one")
+    with http_server(tmp_path / "site") as url:
+        store = open_store(RemoteConfig("place", url), of_file_system)
+        assert store.sizes([*sources, ABSENT]) == dict.fromkeys(sources, 3)
+        places = targets(tmp_path / "second", sources)
+        store.get(places)
+        assert [path.read_bytes() for path in places.values()] == [b"one"]
+        with pytest.raises(StorageError, match="DVC remote 'place' can't be used"):
+            store.put(cached(tmp_path / "cache", b"two"))
+        with pytest.raises(StorageError, match="can't be listed"):
+            list(store.listing())
+
+
+def test_a_cloud_versioned_remote_is_refused() -> None:
+    remote = RemoteConfig("place", "s3://bucket/x", {"version_aware": "true"})
+    with pytest.raises(StorageError, match="cloud-versioned"):
+        open_store(remote, of_file_system)
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("ftp://host/x", "Unsupported URL type"),
+        ("oss://bucket/x", "needs DVC's plugin for 'oss'"),
+    ],
+)
+def test_a_kind_that_is_not_there_is_told(url: str, says: str) -> None:
+    with pytest.raises(StorageError, match=says):
+        open_store(RemoteConfig("place", url), of_file_system)
+
+
+def test_a_wrong_option_is_told() -> None:
+    remote = RemoteConfig("place", "ssh://host/x", {"colour": "red"})
+    with pytest.raises(StorageError, match="colour"):
+        open_store(remote, of_file_system)
+    given = {"region": "x", "access_key_id": "x", "ssl_verify": "/nowhere"}
+    remote = RemoteConfig("place", "s3://bucket/x", given)
+    with pytest.raises(ConfigError, match="'ssl_verify' of DVC remote 'place' names no file"):
+        open_store(remote, of_file_system)
+
+
+def test_many_files_are_taken_in_by_several_processes(tmp_path: Path) -> None:
+    (tmp_path / "inbox").mkdir()
+    files = [tmp_path / "inbox" / str(n) for n in range(1200)]
+    for n, file in enumerate(files):
+        file.write_bytes(b"%d" % n)
+    cache = Cache(tmp_path / "cache")
+    assert cache.add_files(files) == [(oid_of(b"%d" % n), len(str(n))) for n in range(1200)]
+    assert all(cache.path(oid_of(b"%d" % n)).read_bytes() == b"%d" % n for n in range(1200))
+    files[-1].unlink()
+    with pytest.raises(StorageError, match="can't take in"):
+        cache.add_files(files)

@@ -447,3 +447,44 @@ class FaultyProxy:
         self._forwarded_bytes += n_bytes
         if self._fault.in_total:
             self._budget_bytes -= n_bytes
+
+
+@contextmanager
+def http_server(folder: Path) -> Iterator[str]:
+    """The URL of a server that gives the files of a folder, and takes none."""
+    with tempfile.TemporaryDirectory() as tmp:
+        port = free_ports(1)[0]
+        command = [sys.executable, "-m", "http.server", "--bind", _HOST, "--directory", str(folder)]
+        with (Path(tmp) / "log").open("wb") as log:
+            process = start_group([*command, str(port)], output=log, cwd=folder, dies_with_us=True)
+        try:
+            _wait_for_port(port)
+            yield f"http://{_HOST}:{port}"
+        finally:
+            kill_group(process)
+
+
+@contextmanager
+def ssh_server(folder: Path) -> Iterator[dict[str, str]]:
+    """What DVC needs to know of an SFTP server that lets one user in, by password."""
+    folder.mkdir()
+    port = free_ports(1)[0]
+    user, password = "tests", secrets.token_hex(8)
+    script = Path(__file__).with_name("ssh_server.py")
+    with (folder / "log").open("wb") as log:
+        command = [sys.executable, str(script), _HOST, str(port), user, password]
+        process = start_group(command, output=log, cwd=folder, dies_with_us=True)
+    try:
+        _wait_for_port(port)
+        yield {"port": str(port), "user": user, "password": password, "allow_agent": "false"}
+    finally:
+        kill_group(process)
+
+
+def _wait_for_port(port: int) -> None:
+    deadline = time.monotonic() + _READY_WITHIN_SECONDS
+    while time.monotonic() < deadline:
+        with suppress(OSError), closing(socket.create_connection((_HOST, port), timeout=1)):
+            return
+        time.sleep(0.05)
+    raise RuntimeError(f"nothing answers on port {port}")
