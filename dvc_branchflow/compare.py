@@ -2,29 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from dvc_branchflow.errors import ConfigError, FlowError
+from dvc_branchflow.git.lines import line_changes
+from dvc_branchflow.model import Branch, Sha, parse_sha
 from dvc_branchflow.project import Project
-from dvc_branchflow.query import flat, ordered, parse_condition, parse_order, require_known
-from dvc_branchflow.work.imported import logged_metrics, read_imported
+from dvc_branchflow.query import ordered, parse_condition, parse_order, require_known
+from dvc_branchflow.work.code import CodeBoundary
+from dvc_branchflow.work.commits import CommitData, read_commits
+from dvc_branchflow.work.experiments import find_experiment, homes
 from dvc_branchflow.work.looks import Look, all_looks
+from dvc_branchflow.work.ranking import Choice, best, chosen, why_not_comparable
 from dvc_branchflow.work.records import RunRecord, read_records, read_refused
+from dvc_branchflow.work.staleness import is_current
+from dvc_branchflow.work.views import (
+    RunView,
+    Wanted,
+    model_of,
+    view_of_record,
+    views_of_commits,
+)
+
+_SECTIONS = ("metrics", "mlflow", "pins", "split", "code", "params", "outs")
+
+
+@dataclass(frozen=True, slots=True)
+class CodeChange:
+    """How the code of a run differs from that of the first one: files, and lines of them."""
+
+    files: int
+    added: int
+    removed: int
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Records side by side.
+    """Runs side by side.
 
     Attributes:
-        rows: section and name → one value a record, None where a record has none.
-        is_comparable: whether all were evaluated on the same split certificate.
+        rows: section and name → one value a run, None where a run has none. Of outs md5 and size in
+            bytes, under `code`, `changed` a CodeChange.
+        best: metric → the runs that are best by it, where it is known which way is better.
+        not_ranked: why the runs can't be ranked; empty where they can.
+        notes: what a reader should know besides.
     """
 
-    records: tuple[RunRecord, ...]
-    rows: dict[tuple[str, str], tuple[object, ...]]
-    is_comparable: bool
+    runs: tuple[RunView, ...]
+    rows: Mapping[tuple[str, str], tuple[object, ...]]
+    best: Mapping[str, tuple[str, ...]]
+    not_ranked: str
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,44 +109,137 @@ def looks(project: Project, model: str | None = None) -> list[Look]:
     return all_looks(project, model)
 
 
-def compare(project: Project, tags: Sequence[str]) -> Comparison:
-    """Put releases side by side; with no tag, the last two of the only model.
+def compare(project: Project, refs: Sequence[str] = (), choice: Choice | None = None) -> Comparison:
+    """Put runs side by side: releases, branches, experiments by name, any commits.
 
-    Raises: FlowError: a tag without a record, or no two releases to compare.
+    Args:
+        refs: none: the last two releases of the model that was released last.
+        choice: by which metric to rank; None: by each of which a gate says what is better.
+    Raises: GitError: no such thing. FlowError: there are no two to compare. UsageError: no such
+        metric, or nothing says which way it is better.
     """
-    known = {record.tag: record for record in runs(project).records}
-    if not tags:
-        tags = list(known)[-2:]
-    if len(tags) < 2:  # noqa: PLR2004  two sides
+    records = {record.tag: record for record in read_records(project).found}
+    views, data = _views(project, list(refs) or _last_two(records.values()), records)
+    if len(views) < 2:  # noqa: PLR2004  two sides
         raise FlowError("there are no two releases to compare", hint="git branchflow runs")
-    for tag in tags:
-        if tag not in known:
-            names = ", ".join(known) or "none"
-            raise FlowError(f"'{tag}' has no run record; there are: {names}")
-    records = tuple(known[tag] for tag in tags)
-    logged = [logged_metrics(read_imported(project, record)) for record in records]
-    return Comparison(records, _rows(records, logged), len({r.certificate for r in records}) == 1)
+    why_not = why_not_comparable(views)
+    return Comparison(
+        runs=tuple(views),
+        rows=_rows(views, list(_code_changes(project, [view.commit for view in views], data))),
+        best={} if why_not else _best(project, views, choice or Choice()),
+        not_ranked=why_not,
+        notes=tuple(_notes(project, views, data)),
+    )
+
+
+def _last_two(records: Iterable[RunRecord]) -> list[str]:
+    found = list(records)
+    return [record.tag for record in found if record.model == found[-1].model][-2:]
+
+
+def _views(
+    project: Project, refs: Sequence[str], records: Mapping[str, RunRecord]
+) -> tuple[list[RunView], dict[Sha, CommitData]]:
+    """What the refs name, in their order, and what those commits hold that are here."""
+    wanted = [_wanted(project, ref, records) for ref in dict.fromkeys(refs)]
+    kinds = project.git.kinds(one.commit for one in wanted)
+    data = read_commits(project.git, [sha for sha, kind in kinds.items() if kind == "commit"])
+    read = [one for one in wanted if one.kind != "release"]
+    views = {view.name: view for view in views_of_commits(project, read, data)}
+    views |= {
+        one.name: view_of_record(project, records[one.name], one.commit)
+        for one in wanted
+        if one.kind == "release"
+    }
+    return [views[one.name] for one in wanted], data
+
+
+def _wanted(project: Project, ref: str, records: Mapping[str, RunRecord]) -> Wanted:
+    if ref in records:
+        tag = project.tags.get(ref)
+        return Wanted(ref, "release", tag.commit if tag else parse_sha(records[ref].commit))
+    if ref in project.tips:
+        model = model_of(project.specs.get(Branch(ref)))
+        return Wanted(ref, "branch", project.tip(ref).sha, model)
+    experiment = find_experiment(project.git, ref)
+    if experiment is not None:
+        home = homes(project, [experiment.baseline]).get(experiment.baseline)
+        return experiment.wanted(home)
+    return Wanted(ref, "commit", project.git.resolve(ref))
 
 
 def _rows(
-    records: Sequence[RunRecord], logged: Sequence[Mapping[str, object]]
+    views: Sequence[RunView], changes: Sequence[CodeChange | None]
 ) -> dict[tuple[str, str], tuple[object, ...]]:
-    sides: list[dict[tuple[str, str], object]] = []
-    for record, in_mlflow in zip(records, logged, strict=True):
-        cells: dict[tuple[str, str], object] = {
-            ("metrics", name): value for name, value in record.flat_metrics().items()
-        }
-        cells |= {("mlflow", name): value for name, value in in_mlflow.items()}
-        cells |= {("pins", name): sha[:10] for name, sha in record.pins.items()}
-        cells["split", "certificate"] = (record.certificate or "")[:10] or None
-        cells["code", "promoted"] = _short(record.code.get("promoted"))
-        cells |= {("params", name): value for name, value in flat(record.params).items()}
-        cells |= {("outs", path): fields.get("size") for path, fields in record.outs.items()}
-        sides.append(cells)
+    sides = [
+        {**_cells(view), ("code", "changed"): change}
+        for view, change in zip(views, changes, strict=True)
+    ]
     keys = dict.fromkeys(key for cells in sides for key in cells)
-    return {key: tuple(cells.get(key) for cells in sides) for key in keys}
+    rows = {key: tuple(cells.get(key) for cells in sides) for key in keys}
+    rows = {key: values for key, values in rows.items() if any(v is not None for v in values)}
+    return {key: rows[key] for section in _SECTIONS for key in rows if key[0] == section}
 
 
-def _short(promoted: object) -> str | None:
-    name, _, sha = str(promoted or "").partition("@")
-    return f"{name}@{sha[:10]}" if name else None
+def _cells(view: RunView) -> dict[tuple[str, str], object]:
+    cells: dict[tuple[str, str], object] = {
+        ("split", "certificate"): view.certificate,
+        ("code", "promoted"): view.code,
+        ("code", "baseline"): view.baseline,
+    }
+    named: dict[str, Mapping[str, object]] = {
+        "metrics": view.metrics,
+        "mlflow": view.logged,
+        "pins": view.pins,
+        "params": view.params,
+        "outs": view.outs,
+    }
+    for section, values in named.items():
+        cells |= {(section, name): value for name, value in values.items()}
+    return cells | {("split", f"sample of {name}"): part for name, part in view.samples.items()}
+
+
+def _code_changes(
+    project: Project, commits: Sequence[Sha], data: Mapping[Sha, CommitData]
+) -> Iterator[CodeChange | None]:
+    """How the code of each commit differs from that of the first."""
+    trees = {sha: commit.tree for sha, commit in project.git.commits(data).items()}
+    first = commits[0]
+    pairs = {sha: (trees[first], trees[sha]) for sha in commits if sha in trees and first in trees}
+    lines = line_changes(project.git, pairs.values())
+    owned = [spec.data for spec in project.specs.values() if spec.data]
+    boundary = {
+        sha: CodeBoundary({"": held.pipeline}, held.stages, owned) for sha, held in data.items()
+    }
+    for sha in commits:
+        if sha not in pairs:
+            yield None
+            continue
+        sides = (boundary[first], boundary[sha])
+        changed = [
+            counts
+            for path, counts in lines.get(pairs[sha], {}).items()
+            if any(side.is_code(path) for side in sides)
+        ]
+        yield CodeChange(len(changed), *map(sum, zip((0, 0), *changed, strict=True)))
+
+
+def _best(project: Project, views: Sequence[RunView], choice: Choice) -> dict[str, tuple[str, ...]]:
+    found = {
+        metric: best(views, metric, is_lower=is_lower)
+        for metric, is_lower in chosen(project, views, choice).items()
+    }
+    return {
+        metric: tuple(views[n].name for n in places) for metric, places in found.items() if places
+    }
+
+
+def _notes(
+    project: Project, views: Sequence[RunView], data: Mapping[Sha, CommitData]
+) -> Iterator[str]:
+    for view in views:
+        yield from (f"{view.name}: {problem}" for problem in view.problems)
+        if view.kind in {"branch", "commit"} and not is_current(project, data[view.commit]):
+            yield f"{view.name}: its results were not made from what is committed"
+        if view.commit not in data:
+            yield f"{view.name}: its commit is not here, so that its code can't be compared"

@@ -17,6 +17,9 @@ MODULE_MODE = "160000"
 TREE_MODE = "40000"
 NO_MODE = "000000"
 EMPTY_TREE = Sha("4b825dc642cb6eb9a060e54bf8d69288fbee4904")
+_LINE_COUNTS = re.compile(
+    rb"([0-9a-f]{40}) ([0-9a-f]{40})\n|(\d+|-)\t(\d+|-)\t([^\0]+)\0"
+)  # the header of a pair, or a path of it
 
 
 class Entry(NamedTuple):
@@ -111,6 +114,22 @@ def parse_tree_diffs(output: bytes) -> Iterator[tuple[Sha, Sha, list[TreeChange]
             )
             position = end + 1
         yield Sha(old), Sha(new), changes
+
+
+def parse_line_counts(output: bytes) -> dict[tuple[Sha, Sha], dict[str, tuple[int, int]]]:
+    """Return what `git diff-tree --stdin -r -z --numstat` prints of pairs of trees.
+
+    For each pair, path → lines added and lines removed; none of a binary file.
+    """
+    found: dict[tuple[Sha, Sha], dict[str, tuple[int, int]]] = {}
+    counts: dict[str, tuple[int, int]] = {}
+    for old, new, added, removed, path in _LINE_COUNTS.findall(output):
+        if old:
+            counts = found.setdefault((Sha(old.decode()), Sha(new.decode())), {})
+        else:
+            name = path.decode(errors="surrogateescape")
+            counts[name] = (0, 0) if added == b"-" else (int(added), int(removed))
+    return found
 
 
 def _side(mode: str, sha: str) -> Entry | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from dvc_branchflow.errors import ConfigError
@@ -75,6 +75,7 @@ class OutOptions:
     remote: str | None = None
     is_cached: bool = True
     is_pushed: bool = True
+    is_metric: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,11 +112,15 @@ class Artifact:
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:
-    """The parts of a `dvc.yaml` that we read: stages, the models it declares, its param files."""
+    """The parts of a `dvc.yaml` that we read: stages, the models it declares, its param files.
+
+    `metrics` are the files and folders that it calls so beside its stages' own.
+    """
 
     stages: Mapping[str, StageDef] = field(default_factory=dict)
     artifacts: Mapping[str, Artifact] = field(default_factory=dict)
     param_files: frozenset[str] = frozenset()
+    metrics: tuple[str, ...] = ()
 
     def options_for(self, path: str) -> OutOptions | None:
         """Return what the pipeline says of the out at `path`, None where it declares none."""
@@ -210,6 +215,7 @@ def parse_pipeline(data: bytes, folder: str = "") -> Pipeline:
             if isinstance(body, dict) and "path" in body
         },
         param_files=frozenset(_param_files(document, folder)),
+        metrics=tuple(_under(folder, str(one)) for one in _list(document, "metrics", "metrics")),
     )
 
 
@@ -334,7 +340,7 @@ def _stage_def(name: str, body: Any, folder: str) -> StageDef:
     wdir = _own_path(folder, str(inner.get("wdir", ".")))
     deps = [_under(wdir, str(item)) for item in _list(inner, "deps", name)]
     outs = [
-        _out_options(wdir, item)
+        replace(_out_options(wdir, item), is_metric=key == "metrics")
         for key in ("outs", "metrics", "plots")
         for item in _list(inner, key, name)
     ]

@@ -1,7 +1,11 @@
-"""Reads YAML that may be hostile into plain values: bounded, and as DVC reads it (YAML 1.2)."""
+"""Reads YAML that may be hostile into plain values: bounded, and as DVC reads it (YAML 1.2).
+
+JSON and TOML where DVC takes them for params and metrics.
+"""
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Hashable
 from typing import Any
@@ -63,6 +67,27 @@ def load_mapping(data: bytes, name: str, *, aliases: bool = False) -> dict[str, 
     if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
         raise ConfigError(f"'{name}' has to be a mapping with text keys")
     return value
+
+
+def load_values(data: bytes, path: str) -> Any:
+    """Return the plain values in a file of params or metrics: JSON, TOML or else YAML, by its name.
+
+    Raises: ConfigError: too large or deep, or not what its name says.
+    """
+    suffix = path.rpartition("/")[2].rpartition(".")[2].lower()
+    if suffix not in {"json", "toml"}:
+        return load_yaml(data, path, aliases=True)
+    if len(data) > MAX_YAML_BYTES:
+        raise ConfigError(f"'{path}' is too large: {len(data)} bytes")
+    try:
+        if suffix == "json":
+            return json.loads(data)
+        import tomllib  # 10 ms that hardly anybody needs
+
+        return tomllib.loads(data.decode())
+    except (ValueError, RecursionError) as error:
+        reason = " ".join(str(error).split())
+        raise ConfigError(f"'{path}' is not valid {suffix.upper()}: {reason[:200]}") from error
 
 
 def dump_yaml(value: object) -> bytes:

@@ -61,10 +61,13 @@ class CodeBoundary:
 
     def may_differ(self, path: str) -> bool:
         """Whether a file on stable may differ from the promoted one: no code, or a param file."""
-        is_param = path.endswith(_PARAM_SUFFIXES) and any(
-            path in pipeline.param_files for pipeline in self.pipelines.values()
-        )
-        return is_param or path.rpartition("/")[2] == ".gitignore" or not self.is_code(path)
+        is_ignore_file = path.rpartition("/")[2] == ".gitignore"
+        return self.is_param(path) or is_ignore_file or not self.is_code(path)
+
+    def is_param(self, path: str) -> bool:
+        """Whether a file of code holds params; a script that DVC reads some from does not count."""
+        is_named = any(path in pipeline.param_files for pipeline in self.pipelines.values())
+        return is_named and path.endswith(_PARAM_SUFFIXES) and self.is_code(path)
 
     def _is_pinned(self, path: str) -> bool:
         if not path.endswith(POINTER_SUFFIX):

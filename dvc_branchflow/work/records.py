@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
@@ -103,15 +103,8 @@ class RunRecord:
         return found
 
     def flat_metrics(self) -> dict[str, float]:
-        """Return the metrics by dotted name; those of other files than the main one by file."""
-        names = sorted(self.metrics, key=lambda name: name != METRICS_FILE)
-        found: dict[str, float] = {}
-        for name in names:
-            prefix = "" if name == METRICS_FILE or len(names) == 1 else f"{name}:"
-            for key, value in flat(self.metrics[name]).items():
-                if is_number(value) and is_finite(value):
-                    found[prefix + key] = value
-        return found
+        """Return the metrics by their names, those of `metrics.json` first."""
+        return {name: value for name, _, value in named_metrics(self.metrics)}
 
     def metric(self, name: str) -> object:
         """Return what stands under a metric's name, a number or not; None where nothing does.
@@ -151,6 +144,19 @@ def as_json(value: Any, *, depth: int = MAX_DEPTH) -> Any:
         return [as_json(item, depth=depth - 1) for item in value]
     is_odd = isinstance(value, float) and not math.isfinite(value)
     return str(value) if is_odd else value
+
+
+def named_metrics(metrics: Mapping[str, Any]) -> Iterator[tuple[str, str, float]]:
+    """Yield name, file and value of each finite number in metrics files.
+
+    The name is dotted; of another file than `metrics.json`, where there are several, `FILE:NAME`.
+    """
+    files = sorted(metrics, key=lambda file: file != METRICS_FILE)
+    for file in files:
+        prefix = "" if file == METRICS_FILE or len(files) == 1 else f"{file}:"
+        for key, value in flat(metrics[file]).items():
+            if is_number(value) and is_finite(value):
+                yield prefix + key, file, value
 
 
 def refused_path(model: str, candidate: str) -> str:

@@ -12,8 +12,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from dvc_branchflow.git import Git, init_repository
+from dvc_branchflow.model import Branch
 from tests.support.isolation import isolated_env
 from tests.support.repos import Shell, bare_origin, clone, missing_from_directory_remote
+from tests.support.runs import CONFIG, put
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -130,3 +133,15 @@ def team(laid: Path, sh: Shell) -> Team:
     at = sh.at(sh.cwd / "repo")
     at.git("remote", "set-url", "origin", str(sh.cwd / "origin.git"))
     return Team(sh.cwd, at)
+
+
+@pytest.fixture
+def flow_git(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, as_user: None) -> Git:
+    """A repository with a flow's config on main and nothing else, as the working directory."""
+    repo = tmp_path / "repo"
+    repo.mkdir()
+    init_repository(repo, Branch("main"))
+    monkeypatch.chdir(repo)
+    git = Git.discover(repo)
+    put(git, "main", {"branchflow.yaml": CONFIG})
+    return git

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 
-from dvc_branchflow import compare
+from dvc_branchflow import compare, experiments
 from dvc_branchflow.cli.commands.base import Arguments, Command, Result, open_project
 from dvc_branchflow.cli.render import compare as render
+from dvc_branchflow.errors import UsageError
+from dvc_branchflow.work.ranking import Choice
 from dvc_branchflow.work.transfer import Report
 
 
@@ -47,12 +49,39 @@ def _add_runs(parser: argparse.ArgumentParser) -> None:
 
 
 def _compare(args: Arguments, _: Report) -> Result:
-    found = compare.compare(open_project(args), args.tags)
-    return Result(found, render.comparison(found))
+    project = open_project(args)
+    if (args.lower or args.higher) and not args.by:
+        raise UsageError("--lower and --higher say which way the metric of --by is better")
+    choice = Choice(args.by, args.lower if args.lower or args.higher else None)
+    if args.experiments is None:
+        found = compare.compare(project, args.refs, choice)
+        return Result(found, render.comparison(found))
+    if args.refs:
+        raise UsageError("--experiments lists those of one branch or of all, and takes no REF")
+    listed = experiments.experiments(project, args.experiments or None, choice)
+    code = listed.unreadable[0].exit_code if listed.unreadable else 0
+    return Result(listed, render.experiments(listed), code, listed.unreadable)
 
 
 def _add_compare(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("tags", nargs="*", metavar="TAG", help="releases (default: the last two)")
+    parser.add_argument(
+        "refs",
+        nargs="*",
+        metavar="REF",
+        help="a release's tag, a branch, an experiment or any commit (default: the last two "
+        "releases)",
+    )
+    parser.add_argument(
+        "--experiments",
+        nargs="?",
+        const="",
+        metavar="BRANCH",
+        help="list the experiments of a branch (default: of all) with what they were run on",
+    )
+    parser.add_argument("--by", metavar="METRIC", help="rank by this metric alone")
+    way = parser.add_mutually_exclusive_group()
+    way.add_argument("--lower", action="store_true", help="lower is better")
+    way.add_argument("--higher", action="store_true", help="higher is better")
 
 
 RUNS = Command(
@@ -69,10 +98,11 @@ RUNS = Command(
 
 COMPARE = Command(
     "compare",
-    "put releases side by side",
-    "Metrics, pins, params, code and outs that differ. Releases on different split "
-    "certificates are not ranked. Changes nothing.",
-    "git branchflow compare churn@v1.0.0 churn@v1.1.0",
+    "put runs side by side: releases, branches, experiments",
+    "Metrics, pins, params, code and outs that differ, from run records or from the commits "
+    "themselves. What is best is marked where a gate in branchflow.yaml or an option says which "
+    "way; runs on different split certificates or samples are not ranked. Changes nothing.",
+    "git branchflow compare churn@v1.1.0 dev/churn quick-fox",
     _add_compare,
     _compare,
     changes=False,

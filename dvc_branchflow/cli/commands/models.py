@@ -4,28 +4,44 @@ from __future__ import annotations
 
 import argparse
 
-from dvc_branchflow import (
-    releases,
-)
+from dvc_branchflow import experiments, releases
 from dvc_branchflow.cli.commands.base import (
     Arguments,
     Command,
     Result,
-    add_branch,
     add_run,
     open_project,
     tell_left_behind,
 )
 from dvc_branchflow.cli.render import models as render
+from dvc_branchflow.errors import UsageError
 from dvc_branchflow.versions import Bump
 from dvc_branchflow.work.transfer import Report
 
 
 def _promote(args: Arguments, report: Report) -> Result:
     project = open_project(args)
+    if args.experiment:
+        taken = experiments.promote_params(
+            project, args.experiment, args.branch, report, dry_run=args.dry_run
+        )
+        tell_left_behind(project, report, taken.branch)
+        return Result(taken, render.params_promoted(taken, applied=not args.dry_run))
+    if args.branch is None:
+        raise UsageError("promote takes the dev branch whose code is to move, or --experiment NAME")
     outcome = releases.promote(project, args.branch, report, dry_run=args.dry_run)
     tell_left_behind(project, report, outcome.target)
     return Result(outcome, render.promoted(outcome, applied=not args.dry_run))
+
+
+def _add_promote(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("branch", nargs="?", help="the dev branch")
+    parser.add_argument(
+        "--experiment",
+        metavar="NAME",
+        help="commit this experiment's params on the dev branch (default: the one that it was run "
+        "on), and nothing else",
+    )
 
 
 def _release(args: Arguments, report: Report) -> Result:
@@ -53,9 +69,10 @@ PROMOTE = Command(
     "promote",
     "move code from dev/x to stable/x",
     "Runs the dev branch's checks on the exact tree, then merges its code, without data "
-    "and outs, into the stable branch, which it makes if there is none.",
+    "and outs, into the stable branch, which it makes if there is none. With --experiment it puts "
+    "the params that an experiment changed on the dev branch, not its outs; run the branch then.",
     "git branchflow promote dev/churn",
-    add_branch,
+    _add_promote,
     _promote,
 )
 

@@ -4,27 +4,35 @@ from __future__ import annotations
 
 import csv as csv_format
 import io
+import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from dvc_branchflow.cli.text import (
     Column,
     cell,
     colour,
+    count,
     fitted,
     local_time,
     printable,
     short,
+    size,
     table,
 )
-from dvc_branchflow.compare import Comparison, RunList
+from dvc_branchflow.compare import CodeChange, Comparison, RunList
+from dvc_branchflow.experiments import ExperimentGroup, ExperimentList
 from dvc_branchflow.query import as_text, is_number
 from dvc_branchflow.work.looks import Look
 from dvc_branchflow.work.records import RunRecord
 
 _METRICS = 4
 _PARAMS = 2
+_PARAMS_OF_EXPERIMENTS = 4
 _SHORT = 7
+_ID_SHORT = 10
+_ID = re.compile(r"\b[0-9a-f]{32,64}\b")
+_ALWAYS = frozenset({"metrics", "split"})
 _SHOWN = frozenset({"tag", "when", "certificate", "commit", "pins"})
 
 
@@ -35,7 +43,7 @@ def run_list(found: RunList, asked: Sequence[str] = ()) -> str:
         return "no such run on record" if asked else "no runs on record yet"
     values = [record.values() for record in records]
     names = list(dict.fromkeys(name for row in values for name in row))
-    differing = [name for name in names if len({as_text(row.get(name)) for row in values}) > 1]
+    differing = _differing(values)
     wanted = [name for name in asked if name.partition(".")[0] not in _SHOWN]
     wanted += _first(names, "metrics.", _METRICS) + _first(differing, "params.", _PARAMS)
     named = sorted(dict.fromkeys(wanted), key=names.index)
@@ -58,6 +66,12 @@ def run_list(found: RunList, asked: Sequence[str] = ()) -> str:
     if any(record.refused for record in records):
         columns[-1] = Column("refused by", [_refusal(record) for record in records])
     return fitted(columns)
+
+
+def _differing(rows: Sequence[Mapping[str, object]]) -> list[str]:
+    """The names under which not all of the rows have the same value."""
+    names = dict.fromkeys(name for row in rows for name in row)
+    return [name for name in names if len({as_text(row.get(name)) for row in rows}) > 1]
 
 
 def _refusal(record: RunRecord) -> str:
@@ -83,6 +97,41 @@ def _plain(value: object) -> object:
     return value if is_number(value) or value is None else printable(as_text(value))
 
 
+def experiments(found: ExperimentList) -> str:
+    """The experiments, those that may be ranked together in one table."""
+    if not found.groups:
+        return "no experiments here; dvc exp run makes one, dvc exp pull brings a colleague's"
+    lines: list[str] = []
+    for group in found.groups:
+        lines += [_group(group, found.by), ""]
+    best = [run.name for group in found.groups for run in group.runs if run.commit in group.best]
+    if best:
+        way = "lowest" if found.is_lower else "highest"
+        lines.append(f"* {way} {found.by}: {', '.join(map(cell, best))}")
+    if len(found.groups) > 1:
+        note = "ranked apart" if found.by else "apart"
+        lines.append(colour(f"{note}: evaluated on different splits, samples or pins", "warn"))
+    lines += [colour(printable(note), "warn") for note in found.notes]
+    return "\n".join(lines).rstrip()
+
+
+def _group(group: ExperimentGroup, by: str | None) -> str:
+    runs = group.runs
+    every = dict.fromkeys(name for run in runs for name in run.metrics)
+    metrics = list(dict.fromkeys([*([by] if by else []), *list(every)[:_METRICS]]))
+    params = _differing([run.params for run in runs])[:_PARAMS_OF_EXPERIMENTS]
+    names = [run.name if run.baseline else f"{run.name} (baseline)" for run in runs]
+    columns = [Column("run", names)]
+    if sum(not run.baseline for run in runs) > 1:
+        columns.append(Column("on", [short(run.baseline) or None for run in runs], rank=2))
+    for rank, name in enumerate(metrics, 1):
+        stars = ["*" * (name == by and run.commit in group.best) for run in runs]
+        values = [cell(run.metrics.get(name)) + star for run, star in zip(runs, stars, strict=True)]
+        columns.append(Column(name, values, rank=0 if name == by else rank + 2))
+    columns += [Column(name, [run.params.get(name) for run in runs], rank=1) for name in params]
+    return fitted(columns)
+
+
 def looks(found: Sequence[Look]) -> str:
     """The looks at each test side, a split's certificate after the other."""
     if not found:
@@ -105,16 +154,38 @@ def looks(found: Sequence[Look]) -> str:
 
 
 def comparison(found: Comparison) -> str:
-    """Releases side by side: what differs, and what to make of it."""
-    rows: list[tuple[str, ...]] = []
+    """Runs side by side: what differs, and what to make of it."""
+    names = [run.name for run in found.runs]
+    rows: list[list[str]] = []
     last = ""
     for (section, name), values in found.rows.items():
-        if section not in {"metrics", "split"} and len(set(map(str, values))) == 1:
+        if section not in _ALWAYS and len({as_text(value) for value in values}) == 1:
             continue
-        rows.append((section if section != last else "", cell(name), *map(cell, values)))
+        best = found.best.get(name, ()) if section == "metrics" else ()
+        sides = [
+            _side(value) + "*" * (run in best) for run, value in zip(names, values, strict=True)
+        ]
+        rows.append(["" if section == last else section, cell(name), *sides])
         last = section
-    text = table(rows, ("", "", *(record.tag for record in found.records)))
-    if not found.is_comparable:
-        note = "not ranked: the releases were evaluated on different split certificates"
-        text += "\n" + colour(note, "warn")
-    return text
+    lines = [table(rows, ("", "", *map(cell, names)))]
+    if found.best:
+        lines.append("* best, by the gates in branchflow.yaml")
+    if found.not_ranked:
+        lines.append(colour(f"not ranked: {found.not_ranked}", "warn"))
+    lines += [colour(printable(note), "warn") for note in found.notes]
+    return "\n".join(lines)
+
+
+def _side(value: object) -> str:
+    """A value of one run: an out by its size and the start of its id, other ids short as well."""
+    if isinstance(value, CodeChange):
+        lines = f"+{value.added} -{value.removed}"
+        return f"{count(value.files, 'file')} {lines}" if value.files else "-"
+    if isinstance(value, Mapping):
+        size_bytes = value.get("size")
+        parts = [size(size_bytes)] if is_number(size_bytes) else []
+        return " ".join([*parts, cell(value.get("md5"))[:_SHORT]])
+    short_value = (
+        _ID.sub(lambda id_: id_[0][:_ID_SHORT], value) if isinstance(value, str) else value
+    )
+    return cell(short_value)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dvc_branchflow.cli.text import count, number, short, table
+from dvc_branchflow.cli.text import cell, count, number, short, table
+from dvc_branchflow.experiments import ParamsOutcome
 from dvc_branchflow.releases import PromoteOutcome
 from dvc_branchflow.work.release_plan import ReleasePlan, plan_lines
 from dvc_branchflow.work.releasing import ReleaseOutcome
@@ -21,6 +22,22 @@ def promoted(outcome: PromoteOutcome, *, applied: bool) -> str:
         lines.append(f"  checks: {', '.join(outcome.checks)}")
     if applied:
         lines.append(f"next: git branchflow release {outcome.target}")
+    return "\n".join(lines)
+
+
+def params_promoted(outcome: ParamsOutcome, *, applied: bool) -> str:
+    """What became of an experiment's params."""
+    if not outcome.params:
+        return f"{outcome.branch} has the params of {cell(outcome.experiment)} already"
+    verb = "took" if applied else "would take"
+    head = f"{verb} the params of {cell(outcome.experiment)} to {outcome.branch}"
+    rows = [
+        (f"  {cell(name)}", f"{cell(old)} → {cell(new)}")
+        for name, (old, new) in outcome.params.items()
+    ]
+    lines = [f"{head}: {short(outcome.commit)}" if outcome.commit else head, table(rows)]
+    if applied:
+        lines.append(f"next: git branchflow run {outcome.branch}")
     return "\n".join(lines)
 
 
