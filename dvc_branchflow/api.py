@@ -11,6 +11,7 @@ from dvc_branchflow.check import CheckRequest, check
 from dvc_branchflow.compare import Comparison, RunList, RunsRequest, compare, runs
 from dvc_branchflow.errors import BranchflowError
 from dvc_branchflow.exchange import ExportOutcome, ImportOutcome, export_runs, import_runs
+from dvc_branchflow.experiments import ExperimentList, ParamsOutcome, experiments, promote_params
 from dvc_branchflow.ingest import IngestOutcome, IngestRequest, ingest
 from dvc_branchflow.init import InitPlan, InitRequest, init
 from dvc_branchflow.model import Verdict, Violation
@@ -20,13 +21,16 @@ from dvc_branchflow.releases import PromoteOutcome, promote, release
 from dvc_branchflow.runs import SyncStep, run, sync
 from dvc_branchflow.status import FlowStatus, status
 from dvc_branchflow.switch import SwitchOutcome, switch
+from dvc_branchflow.work.ranking import Choice
+from dvc_branchflow.work.views import RunView
 
 __all__ = [
-    "BranchflowError", "CheckRequest", "Comparison", "ExportOutcome", "FlowStatus", "ImportOutcome",
-    "IngestOutcome", "IngestRequest", "InitPlan", "InitRequest", "PinOutcome", "Project",
-    "PromoteOutcome", "RunList", "RunsRequest", "SwitchOutcome", "SyncStep", "Verdict", "Violation",
-    "check", "compare", "export_runs", "import_runs", "ingest", "init", "open_project", "pin",
-    "promote", "release", "run", "runs", "status", "switch", "sync",
+    "BranchflowError", "CheckRequest", "Choice", "Comparison", "ExperimentList", "ExportOutcome",
+    "FlowStatus", "ImportOutcome", "IngestOutcome", "IngestRequest", "InitPlan", "InitRequest",
+    "ParamsOutcome", "PinOutcome", "Project", "PromoteOutcome", "RunList", "RunView", "RunsRequest",
+    "SwitchOutcome", "SyncStep", "Verdict", "Violation", "check", "compare", "experiments",
+    "export_runs", "import_runs", "ingest", "init", "open_project", "pin", "promote",
+    "promote_params", "release", "run", "runs", "status", "switch", "sync",
 ]  # fmt: skip
 
 
