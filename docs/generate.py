@@ -41,6 +41,7 @@ from dvc_branchflow.cli.commands.base import Command
 from dvc_branchflow.cli.parser import build_parser
 from dvc_branchflow.config import config_schema
 from dvc_branchflow.policy import catalog, places
+from dvc_branchflow.storage import lease, trace, usage
 from dvc_branchflow.work import (
     appending,
     imported,
@@ -116,6 +117,21 @@ _RESULTS: Mapping[str, tuple[str, tuple[type, ...]]] = {
     ),
     "hooks": ("list of HookStep; `ci`: the file's text", (hooks.HookStep,)),
     "switch": ("SwitchOutcome", (switch.SwitchOutcome,)),
+    "storage usage": (
+        "Usage; with `--object` Trace",
+        (
+            usage.Usage,
+            usage.RemoteUse,
+            usage.HolderUse,
+            usage.RoleUse,
+            usage.Amount,
+            trace.Trace,
+            trace.StoredCopy,
+            trace.Use,
+            trace.Origin,
+        ),
+    ),
+    "storage lease": ("LeaseOutcome", (lease.LeaseOutcome,)),
     "demo": ("DemoOutcome", (demo_module.DemoOutcome,)),
 }
 
@@ -320,6 +336,8 @@ def config_page() -> str:
     top = schema["properties"]
     keys = top["branches"]["additionalProperties"]["properties"]
     roles = ", ".join(f"`{role.value}`" for role in model.Role)
+    kept = top["retention"]["properties"]
+    periods = [f"| `{name}` | {_cell(body['description'])} |" for name, body in kept.items()]
     rows = [
         f"| `{name}` | {_type(body)} | {_cell(body['description'])} | {_DEFAULTS[name]} |"
         for name, body in keys.items()
@@ -342,6 +360,7 @@ out. An unknown key is an error that names the nearest known one. Editors check 
 | `version` | {top["version"]["description"]} |
 | `tracking` | {top["tracking"]["description"]} Default: `main`. |
 | `branches` | {top["branches"]["description"]} |
+| `retention` | {top["retention"]["description"]} Default: `forever` for all. |
 
 ## Under a branch
 
@@ -362,6 +381,16 @@ Roles: {roles}.
 `test_looks` holds for dev and stable branches: past it, `run` and `release` need a `--reason`.
 `checks` of a dev branch have to pass before `promote`, those of a stable branch before `release`;
 each is a command that runs in a shell at the root of the exact tree.
+
+## Under `retention`
+
+How long data is kept that only old commits need: hours, days, weeks or years as `6h`, `30d`, `12w`,
+`1y`, or `forever`. A commit on no branch's own line (first parents) keeps its data for ever, and so
+does one on the line of a branch without a role.
+
+| key | whose data |
+|---|---|
+{chr(10).join(periods)}
 
 ## What `init` writes
 

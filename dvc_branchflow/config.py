@@ -11,15 +11,28 @@ from dvc_branchflow.errors import ConfigError
 from dvc_branchflow.gating import BETTER, Gate, parse_margin
 from dvc_branchflow.model import CONFIG_FILE, Branch, Role, Severity, parse_path
 from dvc_branchflow.policy.catalog import RULES
+from dvc_branchflow.retention import Retention, parse_period
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]*|\*|[A-Za-z0-9][A-Za-z0-9._/-]*\*[A-Za-z0-9._/-]*")
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]i?B|B)")
 _UNITS = {"B": 0, "K": 1, "M": 2, "G": 3, "T": 4}
 
+_PERIOD = r"^(\d{1,5}\s*[hdwy]|forever)$"
+
 _TOP_KEYS: Mapping[str, str] = {
     "version": "Version of this file's format: 1.",
     "tracking": "The branch that holds this file and collects the run records.",
     "branches": "Name or pattern (at most one `*`) → what the branch is for.",
+    "retention": "How long `storage gc` keeps what only old commits need: `30d`, `12w`, `1y`.",
+}
+_RETENTION_KEYS: Mapping[str, str] = {
+    **{
+        role.value: f"Commits on the own line of {role.value} branches; tips, tags and pins stay."
+        for role in Role
+        if role is not Role.MAIN
+    },
+    "experiments": "DVC experiments.",
+    "run-cache": "Entries of DVC's run-cache.",
 }
 _BRANCH_KEYS: Mapping[str, dict[str, Any]] = {
     "role": {"enum": [role.value for role in Role], "description": "What the branch is for."},
@@ -126,6 +139,7 @@ class FlowConfig:
 
     tracking: Branch
     rules: tuple[BranchRule, ...]
+    retention: Retention = field(default_factory=Retention)
 
     def rule_for(self, branch: str) -> BranchRule | None:
         """Return the entry for a branch: its own name first, then the longest pattern."""
@@ -159,7 +173,7 @@ def parse_config(document: Mapping[str, Any]) -> FlowConfig:
     _no_shared_data(rules)
     if not any(rule.pattern == tracking for rule in rules):
         rules = (BranchRule(tracking, Role.MAIN), *rules)
-    return FlowConfig(tracking=Branch(tracking), rules=rules)
+    return FlowConfig(Branch(tracking), rules, _retention(document.get("retention")))
 
 
 def config_schema() -> dict[str, Any]:
@@ -178,6 +192,15 @@ def config_schema() -> dict[str, Any]:
                 "type": "object",
                 "description": _TOP_KEYS["branches"],
                 "additionalProperties": branch,
+            },
+            "retention": {
+                "type": "object",
+                "description": _TOP_KEYS["retention"],
+                "additionalProperties": False,
+                "properties": {
+                    key: {"type": "string", "pattern": _PERIOD, "description": text}
+                    for key, text in _RETENTION_KEYS.items()
+                },
             },
         },
     }
@@ -373,6 +396,24 @@ def _severities(where: str, role: Role, body: Mapping[str, Any]) -> dict[str, Se
         if known[code].is_fixed:
             raise _wrong(f"{where}.rules.{code}", "can't be turned down: others depend on it")
     return {code: Severity(level) for code, level in value.items()}
+
+
+def _retention(value: object) -> Retention:
+    if value is None:
+        return Retention()
+    if not isinstance(value, dict):
+        raise _wrong("retention", "has to map roles to periods")
+    _known(value, _RETENTION_KEYS, "retention.")
+    periods: dict[str, float | None] = {}
+    for key, text in value.items():
+        if not isinstance(text, str):
+            raise _wrong(f"retention.{key}", f"{text!r} is no period such as 30d or forever")
+        try:
+            periods[key] = parse_period(text)
+        except ConfigError as error:
+            raise _wrong(f"retention.{key}", error.message) from None
+    experiments, runs = periods.pop("experiments", None), periods.pop("run-cache", None)
+    return Retention({Role(key): length for key, length in periods.items()}, experiments, runs)
 
 
 def _no_shared_data(rules: tuple[BranchRule, ...]) -> None:

@@ -147,27 +147,32 @@ def parse_pointer(data: bytes, path: str) -> tuple[Out, ...]:
 
     Raises: ConfigError: not what DVC writes, an id that is none, or a path that leads outside.
     """
+    plain = plain_out(data, path)
+    if plain is not None:
+        return (plain,)
     folder = path.rpartition("/")[0]
-    match = _CANONICAL.fullmatch(data)
-    if match is not None:
-        md5, size, nfiles, name, remote = (
-            part.decode() if part else None for part in match.groups()
-        )
-        return (
-            Out(
-                path=f"{folder}/{name}" if folder else str(name),
-                oid=Oid(str(md5)),
-                size_bytes=int(size or 0),
-                nfiles=int(nfiles) if nfiles else None,
-                remote=remote,
-            ),
-        )
     document = load_mapping(data, path)
     base = _join(folder, str(document.get("wdir", ".")), path)
     outs = document.get("outs", [])
     if not isinstance(outs, list):
         raise ConfigError(f"'{path}': 'outs' has to be a list")
     return tuple(_out(item, base, path) for item in outs if _is_committed(item, path))
+
+
+def plain_out(data: bytes, path: str) -> Out | None:
+    """Return the only out of a `.dvc` file as DVC and we write it; None: it says more, or less."""
+    match = _CANONICAL.fullmatch(data)
+    if match is None:
+        return None
+    folder = path.rpartition("/")[0]
+    md5, size, nfiles, name, remote = (part.decode() if part else None for part in match.groups())
+    return Out(
+        path=f"{folder}/{name}" if folder else str(name),
+        oid=Oid(str(md5)),
+        size_bytes=int(size or 0),
+        nfiles=int(nfiles) if nfiles else None,
+        remote=remote,
+    )
 
 
 def render_pointer(out: Out) -> bytes:

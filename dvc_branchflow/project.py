@@ -22,9 +22,11 @@ from dvc_branchflow.objects import (
     FileSystem,
     RemoteConfig,
     Store,
+    named_remotes,
     open_store,
     parse_dvc_config,
 )
+from dvc_branchflow.objects.notes import Notes, open_notes
 from dvc_branchflow.plain import load_mapping
 
 _DVC_CONFIG = ".dvc/config"
@@ -154,6 +156,13 @@ class Project:
         """DVC's settings: those committed on the tracking branch, and this machine's own."""
         return self.dvc_config_at(self.tracking.sha)
 
+    @property
+    def shared_remotes(self) -> tuple[str, ...]:
+        """The DVC remotes that the tracking branch names, without those of this user alone."""
+        committed = _decoded(self._file_at(self.tracking.sha, _DVC_CONFIG) or b"")
+        known = self.dvc_config.remotes
+        return tuple(name for name in named_remotes(committed) if name in known)
+
     def store(self, name: str | None) -> Store:
         """Return the DVC remote of that name (None: the default one).
 
@@ -172,6 +181,10 @@ class Project:
                 )
             self._stores[name] = open_store(self.dvc_config.remotes[name], _file_system)
         return self._stores[name]
+
+    def notes(self, remote: str) -> Notes:
+        """Return the small files on a DVC remote, which has to be configured."""
+        return open_notes(self.dvc_config.remotes[remote], _file_system)
 
     # -- branches ------------------------------------------------------------------------------
 

@@ -197,13 +197,17 @@ class Git:
         return dict(self._batch().sizes(dict.fromkeys(shas)))
 
     def tree_diffs(
-        self, pairs: Iterable[tuple[Sha, Sha]]
+        self, pairs: Iterable[tuple[Sha, Sha]], specs: Sequence[str] = ()
     ) -> dict[tuple[Sha, Sha], list[TreeChange]]:
-        """Return the paths at which pairs of trees differ, all pairs in one process."""
+        """Return the paths at which pairs of trees differ, all pairs in one process.
+
+        Args:
+            specs: only paths that fit one of these pathspecs; none: all.
+        """
         wanted = {pair: "" for pair in pairs if pair[0] != pair[1]}
         script = "".join(f"{old} {new}\n" for old, new in wanted).encode()
         layout = ("-r", "-z", "--raw", "--no-renames", "--no-abbrev", "--ignore-submodules=none")
-        done = self.run("diff-tree", "--stdin", *layout, data=script)
+        done = self.run("diff-tree", "--stdin", *layout, "--", *specs, data=script)
         return {(old, new): changes for old, new, changes in parse_tree_diffs(done.stdout)}
 
     def entry(self, tree: Sha, path: str) -> Entry | None:
@@ -300,7 +304,7 @@ class Git:
         done = self.run(
             "fast-import", "--quiet", "--done", "--date-format=raw", "--force", data=script
         )
-        self._forget_reader()
+        self.forget()
         return [Sha(line) for line in done.stdout.decode().split()]
 
     def write_staged(self, message: str) -> Commit:
@@ -339,7 +343,7 @@ class Git:
         args = ("commit-tree", tree, *parents, "-F", "-")
         made = self.run(*args, data=message.encode("utf-8", "surrogateescape"), env=nobody)
         sha = Sha(made.stdout.decode().strip())
-        self._forget_reader()
+        self.forget()
         return self.commits([sha])[sha]
 
     def write_tag(self, tag: str, commit: Sha, message: str) -> Sha:
@@ -377,7 +381,7 @@ class Git:
                 f"can't fetch from git remote '{git_remote}': {_last_line(done.stderr)}",
                 hint=f"git fetch {git_remote}",
             )
-        self._forget_reader()
+        self.forget()
 
     def push(self, git_remote: str, updates: Sequence[RefUpdate]) -> None:
         """Move refs on the git remote: all or none, each only from its old value.
@@ -502,7 +506,8 @@ class Git:
             self._reader = BatchReader(self.git_dir)
         return self._reader
 
-    def _forget_reader(self) -> None:
+    def forget(self) -> None:
+        """Read anew from now on: git was run in a way that may have brought objects."""
         if self._reader is not None:
             self._reader.close()
             self._reader = None

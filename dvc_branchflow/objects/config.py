@@ -83,6 +83,12 @@ def parse_dvc_config(layers: Iterable[tuple[str, Path]]) -> DvcConfig:
     return DvcConfig(core, cache, found)
 
 
+def named_remotes(text: str) -> tuple[str, ...]:
+    """Return the names of the DVC remotes that one config text has a section for."""
+    found = (_SECTION.match(section) for section in _read(text, Path()).sections())
+    return tuple(dict.fromkeys(match[1].lower() for match in found if match))
+
+
 def _read(text: str, folder: Path) -> configparser.ConfigParser:
     parser = configparser.ConfigParser(interpolation=None, strict=False)
     try:

@@ -96,7 +96,7 @@ class FileSystemStore:
             oid = oid_of(f"{PREFIX}/{folder}/{_name(entry)}")
             if oid is not None and entry["type"] == "file":
                 etag = entry.get("ETag") or entry.get("etag")
-                yield Stored(oid, int(entry["size"]), _modified_seconds(entry), etag)
+                yield Stored(oid, int(entry["size"]), modified_seconds(entry), etag)
 
     def _entries(self, below: str) -> list[Mapping[str, Any]]:
         """What lies in a folder now, whatever the file system remembers of it."""
@@ -169,7 +169,8 @@ def _name(entry: Mapping[str, Any]) -> str:
     return str(entry["name"]).rstrip("/").rpartition("/")[2]
 
 
-def _modified_seconds(entry: Mapping[str, Any]) -> float:
+def modified_seconds(entry: Mapping[str, Any]) -> float:
+    """Return when a file last changed, in seconds since 1970; infinite where nobody says."""
     for key in _TIMES:
         found = entry.get(key)
         if isinstance(found, datetime):
