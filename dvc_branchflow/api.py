@@ -20,6 +20,9 @@ from dvc_branchflow.project import Project
 from dvc_branchflow.releases import PromoteOutcome, promote, release
 from dvc_branchflow.runs import SyncStep, run, sync
 from dvc_branchflow.status import FlowStatus, status
+from dvc_branchflow.storage.lease import LeaseOutcome, lease
+from dvc_branchflow.storage.trace import Trace, trace
+from dvc_branchflow.storage.usage import Usage, usage
 from dvc_branchflow.switch import SwitchOutcome, switch
 from dvc_branchflow.work.ranking import Choice
 from dvc_branchflow.work.views import RunView
@@ -27,10 +30,11 @@ from dvc_branchflow.work.views import RunView
 __all__ = [
     "BranchflowError", "CheckRequest", "Choice", "Comparison", "ExperimentList", "ExportOutcome",
     "FlowStatus", "ImportOutcome", "IngestOutcome", "IngestRequest", "InitPlan", "InitRequest",
-    "ParamsOutcome", "PinOutcome", "Project", "PromoteOutcome", "RunList", "RunView", "RunsRequest",
-    "SwitchOutcome", "SyncStep", "Verdict", "Violation", "check", "compare", "experiments",
-    "export_runs", "import_runs", "ingest", "init", "open_project", "pin", "promote",
-    "promote_params", "release", "run", "runs", "status", "switch", "sync",
+    "LeaseOutcome", "ParamsOutcome", "PinOutcome", "Project", "PromoteOutcome", "RunList",
+    "RunView", "RunsRequest", "SwitchOutcome", "SyncStep", "Trace", "Usage", "Verdict",
+    "Violation", "check", "compare", "experiments", "export_runs", "import_runs", "ingest", "init",
+    "lease", "open_project", "pin", "promote", "promote_params", "release", "run", "runs",
+    "status", "switch", "sync", "trace", "usage",
 ]  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from dvc_branchflow.cli.commands import COMMANDS
+from dvc_branchflow.cli.commands import COMMANDS, GROUPS
 from dvc_branchflow.cli.parser import build_parser
 from dvc_branchflow.config import config_schema
 
@@ -22,7 +22,7 @@ TEXTS = {
     for path in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *DOCS.rglob("*.md")]
     if "_build" not in path.parts
 }
-VERBS = {command.name for command in COMMANDS}
+VERBS = {command.name for command in COMMANDS} | set(GROUPS)
 
 
 def test_generated_files_are_what_the_generator_writes() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from dvc_branchflow.cli.commands import compare, data, flow, judge, models, setup, tracking
+from dvc_branchflow.cli.commands import compare, data, flow, judge, models, setup, storage, tracking
 from dvc_branchflow.cli.commands.base import Command
 from dvc_branchflow.errors import UsageError
 
@@ -26,9 +26,11 @@ COMMANDS: tuple[Command, ...] = (
     judge.CHECK,
     setup.HOOKS,
     flow.SWITCH,
+    storage.USAGE,
+    storage.LEASE,
     setup.DEMO,
 )
-GROUPS: Mapping[str, str] = {}
+GROUPS: Mapping[str, str] = {"storage": "look after the DVC remotes"}
 """The verbs whose commands have two words → what they are about."""
 
 

@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dvc_branchflow.errors import BranchflowError
+from dvc_branchflow.errors import BranchflowError, ConfigError
 from dvc_branchflow.project import Project
+from dvc_branchflow.retention import parse_period
 from dvc_branchflow.work.publish import left_behind
 from dvc_branchflow.work.transfer import Report
 
@@ -66,6 +67,14 @@ def add_run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--reason", metavar="WHY", help="go past the limit of looks at the test side"
     )
+
+
+def period(text: str) -> float | None:
+    """Read a period of time as an argument: seconds, None for `forever`."""
+    try:
+        return parse_period(text)
+    except ConfigError as error:
+        raise argparse.ArgumentTypeError(error.message) from None
 
 
 def nothing(_: argparse.ArgumentParser) -> None:
