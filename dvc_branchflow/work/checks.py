@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import time
 from collections.abc import Mapping
@@ -49,6 +50,7 @@ def run_checks(
         report(f"check '{name}': {command}")
         log = log_path(project, branch, f"check-{name}")
         result = log.with_suffix(".json")
+        shutil.rmtree(result, ignore_errors=True)  # whatever the check before made of it
         result.unlink(missing_ok=True)
         environment = clean_environment() | dict(env) | {"BRANCHFLOW_RESULT": str(result)}
         started = time.monotonic()
@@ -84,16 +86,13 @@ def _require_passed(name: str, branch: Branch, code: int, log: Path) -> None:
 
 def _result(name: str, path: Path) -> dict[str, Any]:
     """What a check wrote as its result; empty where it wrote nothing."""
-    try:
-        with path.open("rb") as file:
-            content = file.read(MAX_RESULT_BYTES + 1)
-    except FileNotFoundError:
+    if not path.exists():
         return {}
     wrong = f"check '{name}' wrote no JSON object of up to 16 KiB into $BRANCHFLOW_RESULT"
-    if len(content) > MAX_RESULT_BYTES:
+    if not path.is_file() or path.stat().st_size > MAX_RESULT_BYTES:
         raise RunError(wrong, hint=f"less '{path}'")
     try:
-        found = as_json(json.loads(content))
+        found = as_json(json.loads(path.read_bytes()))
     except (ValueError, RecursionError) as error:
         raise RunError(f"{wrong}: {error}", hint=f"less '{path}'") from error
     if not isinstance(found, dict):

@@ -7,7 +7,7 @@ import hashlib
 import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from dvc_branchflow.dvcio import mend_locks
@@ -83,14 +83,20 @@ def settle_worktree(project: Project, path: Path, commit: Sha, strays: Iterable[
     held = project.git.files(commit)
     for name in strays:
         if name not in held:
-            _remove(path / name)
+            _remove(path / name, path)
 
 
-def _remove(path: Path) -> None:
+def _remove(path: Path, top: Path) -> None:
+    """Remove a file or folder, and the folders above it that it leaves empty."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
     else:
         path.unlink(missing_ok=True)
+    with suppress(OSError):  # not empty
+        for folder in path.parents:
+            if folder == top:
+                return
+            folder.rmdir()
 
 
 def _add(project: Project, path: Path, commit: Sha) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.flow import STABLE, Ended, Flow, at_once, change_code, csv_files
+from tests.support.flow import STABLE, Ended, Flow, at_once, change_code, configure, csv_files
 from tests.support.repos import Shell, missing_from_directory_remote
 
 pytestmark = pytest.mark.slow
@@ -129,6 +129,39 @@ def test_two_syncs_at_once_give_one_release(flow_repo: Flow, tmp_path: Path) -> 
     before = set(flow_repo.refs())
     assert_all_won(at_once(verb(flow_repo, "sync"), verb(other, "sync")))
     assert set(flow_repo.refs()) - before == {"refs/tags/m@v1.0.2"}
+    assert_sound(flow_repo)
+
+
+@pytest.mark.parametrize("where", ["two clones", "one clone"])
+def test_two_syncs_at_once_refuse_a_worse_model_once(flow_repo: Flow, where: str) -> None:
+    change_code(flow_repo, 1.5)
+    flow_repo.branchflow("promote", "dev/m")
+    configure(flow_repo, "stable/*", gates={"error": {"better": "lower", "margin": "2%"}})
+    other = flow_repo.new_clone("other") if where == "two clones" else flow_repo
+    before = flow_repo.refs()
+    ended = at_once(verb(flow_repo, "sync"), verb(other, "sync"))
+    assert [end.returncode for end in ended] == [1, 1], "\n---\n".join(e.output for e in ended)
+    assert sorted("was refused at" in end.output for end in ended) == [False, True]
+    after = flow_repo.refs()
+    assert {name for name in after if after[name] != before.get(name)} == {"refs/heads/main"}
+    main = f"{before['refs/heads/main']}..{after['refs/heads/main']}"
+    assert flow_repo.sh.at(flow_repo.origin).git("rev-list", "--count", main) == "1"
+    assert_sound(flow_repo)
+
+
+def test_a_sync_and_a_release_that_goes_past_the_gate_at_once(flow_repo: Flow) -> None:
+    """Whoever is first: there is one release in the end, and the sync ends refused or current."""
+    change_code(flow_repo, 1.5)
+    flow_repo.branchflow("promote", "dev/m")
+    configure(flow_repo, "stable/*", gates={"error": {"better": "lower", "margin": "2%"}})
+    other = flow_repo.new_clone("other")
+    before = set(flow_repo.refs())
+    past = ("release", STABLE, "--allow-worse", "--reason", "we know")
+    synced, released = at_once(verb(flow_repo, "sync"), verb(other, *past))
+    assert released.returncode == 0, released.output
+    assert synced.returncode in {0, 1}, synced.output
+    assert set(flow_repo.refs()) - before == {"refs/tags/m@v1.1.0"}
+    assert "current" in flow_repo.branchflow("sync").stdout.splitlines()[-1]
     assert_sound(flow_repo)
 
 

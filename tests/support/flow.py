@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+import yaml
+
 from tests.support.processes import kill_group, start_group
 from tests.support.repos import CommandError, Shell, bare_origin, clone
 
@@ -367,6 +369,14 @@ def _csv_file(path: Path, n_rows: int) -> Path:
 def change_code(flow: Flow, scale: float) -> None:
     """What a developer does: change a parameter on the dev branch, commit, push."""
     edit(flow, DEV, {"params.yaml": f"train:\n  scale: {scale}\n"}, f"Scale by {scale}")
+
+
+def configure(flow: Flow, pattern: str, **keys: object) -> None:
+    """Set keys of a branch in branchflow.yaml, and push it as somebody else does."""
+    flow.sh.git("fetch", "-q")
+    document = yaml.safe_load(flow.sh.git("show", "origin/main:branchflow.yaml"))
+    document["branches"][pattern] |= keys
+    edit(flow, "main", {"branchflow.yaml": yaml.safe_dump(document)}, f"Configure {pattern}")
 
 
 def edit(flow: Flow, branch: str, files: Mapping[str, str], subject: str) -> None:
