@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 from dvc_branchflow.errors import GitError
@@ -49,21 +50,32 @@ class Commit:
     message: str
 
     def trailers(self, key: str) -> list[str]:
-        """Return the values of a trailer in the last paragraph, which is not the title."""
-        _, blank, last = self.message.rstrip().rpartition("\n\n")
-        if not blank:
-            return []
-        found = re.findall(rf"^{re.escape(key)}: *(.+)$", last, re.MULTILINE | re.IGNORECASE)
-        return [str(value).strip() for value in found]
+        """Return the values of a trailer in the message's last paragraph."""
+        return _trailers(self.message, key)
 
 
 @dataclass(frozen=True, slots=True)
 class Tag:
-    """An annotated tag object: the name inside it, and what it points at."""
+    """An annotated tag object: the name inside it, what it points at, who made it and why."""
 
     name: str
     target: Sha
     target_kind: str
+    tagger: str = ""
+    message: str = ""
+
+    def trailers(self, key: str) -> list[str]:
+        """Return the values of a trailer in the message's last paragraph."""
+        return _trailers(self.message, key)
+
+
+def utc_text(seconds: int) -> str:
+    """Return a time of Git's as ISO 8601 in UTC; what no calendar has, as the epoch."""
+    try:
+        moment = datetime.fromtimestamp(seconds, UTC)
+    except (OverflowError, ValueError, OSError):
+        moment = datetime.fromtimestamp(0, UTC)
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def parse_tree(body: bytes) -> dict[str, Entry]:
@@ -92,8 +104,10 @@ def parse_commit(sha: Sha, body: bytes) -> Commit:
 
 def parse_tag(body: bytes) -> Tag:
     """Return a tag object's fields."""
-    fields, _, _ = _head(body)
-    return Tag(fields.get("tag", ""), Sha(fields.get("object", "")), fields.get("type", ""))
+    fields, _, message = _head(body)
+    tagger = fields.get("tagger", "").rpartition(">")[0] + ">"
+    target = Sha(fields.get("object", ""))
+    return Tag(fields.get("tag", ""), target, fields.get("type", ""), tagger, message)
 
 
 def parse_tree_diffs(output: bytes) -> Iterator[tuple[Sha, Sha, list[TreeChange]]]:
@@ -130,6 +144,15 @@ def parse_line_counts(output: bytes) -> dict[tuple[Sha, Sha], dict[str, tuple[in
             name = path.decode(errors="surrogateescape")
             counts[name] = (0, 0) if added == b"-" else (int(added), int(removed))
     return found
+
+
+def _trailers(message: str, key: str) -> list[str]:
+    """The values of a trailer in the last paragraph, which is not the title."""
+    _, blank, last = message.rstrip().rpartition("\n\n")
+    if not blank:
+        return []
+    found = re.findall(rf"^{re.escape(key)}: *(.+)$", last, re.MULTILINE | re.IGNORECASE)
+    return [str(value).strip() for value in found]
 
 
 def _side(mode: str, sha: str) -> Entry | None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from typing import Any
 
 from dvc_branchflow.errors import FlowError
 from dvc_branchflow.flow import BranchSpec
+from dvc_branchflow.gitobjects import utc_text
 from dvc_branchflow.model import Branch, Role, Sha
 from dvc_branchflow.project import Project
 from dvc_branchflow.work.history import History
@@ -84,7 +84,7 @@ def _of_commit(history: History, branch: Branch, sha: Sha) -> Iterator[Rejects]:
         made = dict(made.items() - {(p, o.oid) for stage in before for p, o in stage.outs.items()})
     if not made:
         return
-    when = datetime.fromtimestamp(commit.seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    when = utc_text(commit.seconds)
     for path, report in sorted(history.reports(sha, made).items()):
         if "reasons" in report or "rejected" in report:
             yield Rejects(branch, sha, when, path, is_current=True, **_counts(report))

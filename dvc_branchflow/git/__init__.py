@@ -37,12 +37,16 @@ _OWN_WORKTREE = (
 
 
 class Ref(NamedTuple):
-    """A ref: what it points at, and the commit behind that (the same but for annotated tags)."""
+    """A ref: what it points at, and the commit behind that (the same but for annotated tags).
+
+    `seconds` is when an annotated tag was made, since the epoch.
+    """
 
     name: str
     sha: Sha
     commit: Sha
     kind: str
+    seconds: int = 0
 
 
 class Refs(NamedTuple):
@@ -143,17 +147,18 @@ class Git:
 
     def refs(self) -> Refs:
         """Return all branches, remote branches and tags, and which of them HEADs name."""
-        names = ("refname", "objectname", "*objectname", "objecttype", "symref", "HEAD")
+        own = ("refname", "objectname", "*objectname", "objecttype", "taggerdate:unix")
+        names = (*own, "symref", "HEAD")
         layout = "%00".join(f"%({name})" for name in names)
         wanted = ("refs/heads", "refs/remotes", "refs/tags")
         direct: dict[str, Ref] = {}
         symbolic: dict[str, str] = {}
         for line in self.text("for-each-ref", f"--format={layout}", *wanted).splitlines():
-            name, sha, peeled, kind, target, is_head = line.split("\0")
+            name, sha, peeled, kind, made, target, is_head = line.split("\0")
             if target:
                 symbolic[name] = target
             else:
-                direct[name] = Ref(name, Sha(sha), Sha(peeled or sha), kind)
+                direct[name] = Ref(name, Sha(sha), Sha(peeled or sha), kind, int(made or 0))
             if is_head == "*":
                 symbolic["HEAD"] = name
         return Refs(direct, symbolic)
@@ -346,9 +351,15 @@ class Git:
         self.forget()
         return self.commits([sha])[sha]
 
-    def write_tag(self, tag: str, commit: Sha, message: str) -> Sha:
-        """Write an annotated tag object; no ref is touched."""
-        tagger = self.text("var", "GIT_COMMITTER_IDENT")
+    def write_tag(self, tag: str, commit: Sha, message: str, *, after: int = 0) -> Sha:
+        """Write an annotated tag object; no ref is touched.
+
+        Args:
+            after: its time is later than this one, in seconds since the epoch, whatever the clock
+                says.
+        """
+        who, seconds, zone = self._ident("COMMITTER").rsplit(" ", 2)
+        tagger = f"{who} {max(int(seconds), after + 1)} {zone}"
         head = f"object {commit}\ntype commit\ntag {tag}\ntagger {tagger}\n\n"
         done = self.run("mktag", data=(head + message).encode("utf-8", "surrogateescape"))
         return Sha(done.stdout.decode().strip())
@@ -419,6 +430,21 @@ class Git:
         reason = refused[1] if refused else _last_line(done.stderr)
         raise GitError(f"can't push to git remote '{git_remote}': {reason}",
                        hint=f"git push --dry-run {git_remote}")  # fmt: skip
+
+    def remote_tags(self, git_remote: str) -> dict[str, Sha]:
+        """Return the tags that a git remote has: short name → object.
+
+        Raises: GitError: the git remote can't be reached.
+        """
+        done = self.run("ls-remote", "--quiet", "--tags", "--refs", git_remote, check=False)
+        if done.returncode:
+            raise GitError(
+                f"can't list the tags of git remote '{git_remote}': {_last_line(done.stderr)}",
+                hint=f"git ls-remote --tags {git_remote}",
+            )
+        lines = done.stdout.decode(errors="surrogateescape").splitlines()
+        pairs = (line.split("\t", 1) for line in lines)
+        return {ref.removeprefix("refs/tags/"): Sha(sha) for sha, ref in pairs}
 
     def add_worktree(self, path: Path, commit: Sha) -> None:
         """Lay a detached checkout at `path`, taking over what a killed run left there.

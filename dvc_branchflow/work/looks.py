@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from dvc_branchflow.errors import RejectedError
 from dvc_branchflow.flow import BranchSpec
+from dvc_branchflow.gitobjects import utc_text
 from dvc_branchflow.metafiles import Pipeline
 from dvc_branchflow.model import Branch, LockedStage, Role, Sha
 from dvc_branchflow.project import Project
@@ -125,7 +125,6 @@ def _on_branch(project: Project, spec: BranchSpec) -> Iterator[Look]:
         if not ran:
             continue
         pins = history.held(sha).pins.commits
-        when = datetime.fromtimestamp(commit.seconds, UTC)
         yield Look(
             model=spec.model,
             certificate=certificate_of(project, pins),
@@ -133,6 +132,6 @@ def _on_branch(project: Project, spec: BranchSpec) -> Iterator[Look]:
             commit=sha,
             stages=tuple(ran),
             author=commit.author,
-            when=when.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            when=utc_text(commit.seconds),
             reason=next(iter(commit.trailers("Reason")), None),
         )
