@@ -236,16 +236,24 @@ RULES: Mapping[str, Rule] = {
             _ALL,
             "The tags of releases and channels never move and are never deleted.",
             "A tag is the snapshot of data, code, model and metrics that others deploy by name.",
-            "release a new version: git branchflow release BRANCH",
+            "leave it, and make a new one: git branchflow release BRANCH, or assign TAG CHANNEL",
         ),
         Rule(
             "tag-true",
             (Role.STABLE,),
-            "A release tag is annotated, carries its own name, and points at a commit of the "
-            "stable branch of its model.",
-            "GTO and DVC pass over lightweight tags; and a tag elsewhere ships what was never "
-            "released.",
+            "A release tag is annotated, carries its own name, is the first of its version, "
+            "and points at a commit of the stable branch of its model.",
+            "GTO and DVC pass over lightweight tags; a tag elsewhere ships what was never "
+            "released, and of two tags of a version DVC takes the later one.",
             "git branchflow release BRANCH",
+        ),
+        Rule(
+            "channel-true",
+            (Role.STABLE,),
+            "A tag that puts a release into a channel, or takes one out or back, is annotated, "
+            "carries its own name, and points at a release of its model.",
+            "Production pulls what the tag of its channel points at; nothing else may stand there.",
+            "git branchflow assign TAG CHANNEL",
         ),
         Rule(
             "ref-name",

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from dvc_branchflow.channels import Kind
 from dvc_branchflow.model import Branch, LockedStage, Oid, Out, Pins, Sha
 
 
@@ -110,19 +111,26 @@ class CommitFacts:
 
 @dataclass(frozen=True, slots=True)
 class TagFacts:
-    """A release tag that a push brings.
+    """A tag of GTO's that a push brings: a release, or what becomes of one.
 
-    `name` is the one inside the tag object (None: the tag is lightweight). `stable` are the stable
-    branches of the tag's model, `is_on_stable` whether the commit is on one of them. `folders` are
-    those deps of its stages that are folders above pinned data, with their oids as they are there.
+    Attributes:
+        name: the one inside the tag object; None: the tag is lightweight.
+        stable: the stable branches of the tag's model.
+        is_on_stable: of a release, whether the commit is on one of them.
+        held: of a release, what it holds.
+        folders: of a release, those deps of its stages that are folders above pinned data, with
+            their oids as they are there.
+        is_released: of any other, whether a release of the model is at the commit.
     """
 
+    kind: Kind
     name: str | None
     is_of_commit: bool
     stable: tuple[Branch, ...]
-    is_on_stable: bool
-    held: Held
+    is_on_stable: bool = False
+    held: Held = field(default_factory=Held)
     folders: Mapping[str, Oid] = field(default_factory=dict)
+    is_released: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +141,7 @@ class RefFacts:
         ref: the full name.
         is_forward: whether the new commit comes after the old one.
         clash: an existing branch whose name differs only by case.
-        tag: where it is a release tag that is new.
+        tag: where it is a tag of GTO's that is new.
     """
 
     ref: str

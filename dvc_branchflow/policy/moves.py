@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from dvc_branchflow.channels import Kind, parse_gto_tag
 from dvc_branchflow.config import is_branch_name
 from dvc_branchflow.flow import BranchSpec
 from dvc_branchflow.model import Role, Violation
-from dvc_branchflow.policy.facts import Held, RefFacts
+from dvc_branchflow.policy.facts import Held, RefFacts, TagFacts
 from dvc_branchflow.policy.pinned import judge_inputs
-from dvc_branchflow.versions import parse_tag
 
 MAX_REFS = 500
 _HEADS, _TAGS = "refs/heads/", "refs/tags/"
@@ -21,9 +21,9 @@ _MAX_NAME = 200
 
 
 def is_release_tag(ref: str) -> bool:
-    """Whether a ref is a tag of GTO's: a version of a model, or a channel that got one."""
+    """Whether a ref is a tag of GTO's: a version of a model, a channel that got one, their end."""
     name = ref.removeprefix(_TAGS)
-    return name != ref and (parse_tag(name) is not None or "#" in name)
+    return name != ref and (parse_gto_tag(name) is not None or "#" in name)
 
 
 def judge_number(refs: int) -> Iterator[Violation]:
@@ -54,8 +54,8 @@ def judge_ref(facts: RefFacts, spec: BranchSpec | None, owned: list[str]) -> Ite
         if facts.old is not None:
             what = "deleted" if facts.new is None else "moved"
             yield Violation("tag-moved", facts.ref, f"would be {what}", "")
-        elif facts.tag is not None:
-            yield from _tag(facts, owned)
+        elif facts.tag is not None and facts.tag.stable:
+            yield from _tag(facts, facts.tag, owned)
 
 
 def short_name(ref: str) -> str:
@@ -67,7 +67,9 @@ def _name(facts: RefFacts, name: str, spec: BranchSpec | None) -> Iterator[Viola
     if facts.new is None:
         return
     parts = name.split("/")
-    plain = not _TRICK.search(name) and len(name) <= _MAX_NAME
+    is_gto = name.startswith(_TAGS) and parse_gto_tag(name.removeprefix(_TAGS)) is not None
+    shown = name.replace("!", "") if is_gto else name  # GTO's mark of what is taken back
+    plain = not _TRICK.search(shown) and len(name) <= _MAX_NAME
     plain = plain and not any(part.startswith(("-", ".")) for part in parts)
     if (name != facts.ref and name in {"HEAD", "FETCH_HEAD", "ORIG_HEAD"}) or parts[0] == "refs":
         plain = plain and name == facts.ref
@@ -78,22 +80,31 @@ def _name(facts: RefFacts, name: str, spec: BranchSpec | None) -> Iterator[Viola
         yield Violation("ref-name", name, found, "")
 
 
-def _tag(facts: RefFacts, owned: list[str]) -> Iterator[Violation]:
-    tag = facts.tag
-    own = facts.ref.removeprefix(_TAGS)
-    if tag is None or not tag.stable:
-        return
-    found = ""
-    branches = ", ".join(f"'{name}'" for name in tag.stable)
-    if tag.name is None:
-        found = "is a lightweight tag, which gto and dvc pass over"
-    elif tag.name != own:
-        found = f"is called '{tag.name}' inside"
-    elif not tag.is_of_commit:
-        found = "points at no commit"
-    elif not tag.is_on_stable:
-        found = f"points at no commit of {branches}"
+def _tag(facts: RefFacts, tag: TagFacts, owned: list[str]) -> Iterator[Violation]:
+    is_release = tag.kind is Kind.REGISTRATION
+    found = _form(facts, tag) or (_release(tag) if is_release else _channel(tag))
     if found:
-        yield Violation("tag-true", facts.ref, found, "", commit=facts.new)
-        return
-    yield from judge_inputs(facts.ref, tag.held, owned, Held(), tag.folders)
+        code = "tag-true" if is_release else "channel-true"
+        yield Violation(code, facts.ref, found, "", commit=facts.new)
+    elif is_release:
+        yield from judge_inputs(facts.ref, tag.held, owned, Held(), tag.folders)
+
+
+def _form(facts: RefFacts, tag: TagFacts) -> str:
+    """What is wrong with a tag, whatever it says."""
+    if tag.name is None:
+        return "is a lightweight tag, which gto and dvc pass over"
+    if tag.name != facts.ref.removeprefix(_TAGS):
+        return f"is called '{tag.name}' inside"
+    return "" if tag.is_of_commit else "points at no commit"
+
+
+def _release(tag: TagFacts) -> str:
+    if tag.name and "#" in tag.name:
+        return f"names the version of '{tag.name.partition('#')[0]}' a second time"
+    branches = ", ".join(f"'{name}'" for name in tag.stable)
+    return "" if tag.is_on_stable else f"points at no commit of {branches}"
+
+
+def _channel(tag: TagFacts) -> str:
+    return "" if tag.is_released else "points at no release of its model"

@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from functools import cached_property
 
+from dvc_branchflow.channels import Kind, parse_gto_tag
 from dvc_branchflow.config import FlowConfig
 from dvc_branchflow.errors import ConfigError, FlowError, RejectedError
 from dvc_branchflow.flow import BranchSpec, describe_all
 from dvc_branchflow.git import Ref
-from dvc_branchflow.gitobjects import Tag
+from dvc_branchflow.gitobjects import Tag, utc_text
 from dvc_branchflow.model import (
     CONFIG_FILE,
     Branch,
@@ -28,11 +29,10 @@ from dvc_branchflow.model import (
 )
 from dvc_branchflow.policy.any_branch import judge_paths
 from dvc_branchflow.policy.catalog import RULES
-from dvc_branchflow.policy.facts import Held, RefFacts, TagFacts
+from dvc_branchflow.policy.facts import RefFacts, TagFacts
 from dvc_branchflow.policy.judge import judge_commit, needed_manifests, settle
 from dvc_branchflow.policy.moves import judge_number, judge_ref, short_name
 from dvc_branchflow.project import Project
-from dvc_branchflow.versions import parse_tag
 from dvc_branchflow.work.commits import read_commit
 from dvc_branchflow.work.facts import FactsReader
 from dvc_branchflow.work.folders import folder_oid, outs_below
@@ -250,25 +250,55 @@ class _Judgement:
         return self._lines.is_behind(move.old, self._commits[move.ref])
 
     def _tag(self, move: RefMove) -> TagFacts | None:
-        """What is to be known of a new tag that names a model's version."""
-        parsed = parse_tag(move.ref.removeprefix(TAGS)) if move.ref.startswith(TAGS) else None
+        """What is to be known of a new tag of GTO's."""
+        parsed = parse_gto_tag(move.ref.removeprefix(TAGS)) if move.ref.startswith(TAGS) else None
         if parsed is None or move.new is None or move.old is not None:
             return None
-        model = parsed[0].rpartition("=")[2]
+        model = parsed.model.rpartition(":")[2]
         roles = [spec for spec in self._specs.values() if spec.role is Role.STABLE]
         stable = [spec.branch for spec in roles if spec.model == model]
         tag = self._objects.get(move.new)
         commit = self._commits.get(move.ref)
-        self._history.load_held([commit] if commit else [])
-        return TagFacts(
+        facts = TagFacts(
+            kind=parsed.kind,
             name=tag.name if tag else None,
             is_of_commit=commit is not None and (tag is None or tag.target_kind == "commit"),
             stable=tuple(stable),
-            is_on_stable=commit is not None
-            and any(self._lines.is_made_on(self._specs[name], commit) for name in stable),
-            held=self._history.held(commit) if commit else Held(),
-            folders=self._folders_read(self._specs[stable[0]], commit) if commit and stable else {},
         )
+        if commit is None or not stable:
+            return facts
+        if parsed.kind is not Kind.REGISTRATION:
+            return replace(facts, is_released=commit in self._releases.get(parsed.model, ()))
+        self._history.load_held([commit])
+        return replace(
+            facts,
+            is_on_stable=any(self._lines.is_made_on(self._specs[name], commit) for name in stable),
+            held=self._history.held(commit),
+            folders=self._folders_read(self._specs[stable[0]], commit),
+        )
+
+    @cached_property
+    def _releases(self) -> dict[str, set[Sha]]:
+        """Each model's released commits, by the tags that are here and those of the moves.
+
+        Of a clone's tags nobody knows which are shared; the server knows its own.
+        """
+        moved = [
+            (move.ref.removeprefix(TAGS), sha)
+            for move in self._case.moves
+            for sha in (move.old, move.new)
+            if sha is not None and move.ref.startswith(TAGS)
+        ]
+        kinds = self._git.kinds(sha for _, sha in moved)
+        tags = self._git.tags(sha for sha, kind in kinds.items() if kind == "tag")
+        known = [(name, tags[sha].target) for name, sha in moved if sha in tags]
+        known += [(n, ref.commit) for n, ref in self._project.tags.items() if ref.kind == "tag"]
+        found: dict[str, set[Sha]] = {}
+        for name, commit in known:
+            parsed = parse_gto_tag(name)
+            if parsed is not None and parsed.kind is Kind.REGISTRATION:
+                found.setdefault(parsed.model, set()).add(commit)
+        return found
 
     def _folders_read(self, spec: BranchSpec, commit: Sha) -> dict[str, Oid]:
         """The oids of those deps of a release's stages that are folders above its data."""
@@ -374,9 +404,7 @@ class _Judgement:
             if RULES[one.code].needs_message and not self._case.has_message:
                 continue
             if commit is not None:
-                at = datetime.fromtimestamp(commit.seconds, UTC)
-                when = at.strftime("%Y-%m-%dT%H:%M:%SZ")
-                yield replace(one, author=commit.author, when=when)
+                yield replace(one, author=commit.author, when=utc_text(commit.seconds))
             else:
                 yield one
 

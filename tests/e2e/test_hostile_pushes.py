@@ -44,6 +44,7 @@ LATER_MONTH = "data/raw/2024-02"
 CLEAN_MONTH = "data/clean/2024-01"
 SPLIT_MONTH = "data/split/2024-01"
 NEW_TAG = "m@v1.0.2"
+PROD = "m#prod#1"
 MIB = 1024 * 1024
 NO_SHA = "1234567890" * 4
 SOME_OID = "0123456789abcdef" * 2
@@ -795,10 +796,9 @@ def a_release_tag_becomes_a_lightweight_one(hand: Hand) -> Sequence[str]:
 
 @hostile("tag-moved")
 def a_channels_tag_is_moved(hand: Hand) -> Sequence[str]:
-    channel = f"{MODEL}#prod#1"
-    hand.push_legally(tag(hand.tag(channel, hand.tip(STABLE)), channel))
+    hand.push_legally(tag(hand.tag(PROD, hand.tip(STABLE)), PROD))
     first = hand.sh.git("rev-parse", f"{FIRST_TAG}^{{commit}}")
-    return [tag(hand.tag(channel, first), channel, force=True)]
+    return [tag(hand.tag(PROD, first), PROD, force=True)]
 
 
 @hostile("tag-true")
@@ -830,6 +830,49 @@ def a_new_release_tag_carries_another_name(hand: Hand) -> Sequence[str]:
 @hostile("tag-true")
 def a_new_release_tag_points_at_a_pinned_commit_of_split(hand: Hand) -> Sequence[str]:
     return [tag(hand.tag(NEW_TAG, hand.tip("split")), NEW_TAG)]
+
+
+@hostile("tag-true")
+def a_release_gets_a_second_tag_elsewhere(hand: Hand) -> Sequence[str]:
+    """GTO reads the same version out of both, and `dvc artifacts get` takes the later one."""
+    name = f"{FIRST_TAG}#7"
+    return [tag(hand.tag(name, hand.tip(STABLE)), name)]
+
+
+@hostile("tag-true")
+def a_first_release_candidate_is_of_a_dev_commit(hand: Hand) -> Sequence[str]:
+    name = f"{MODEL}@v9.0.0-rc.1"
+    return [tag(hand.tag(name, hand.tip(DEV)), name)]
+
+
+@hostile("channel-true")
+def what_was_never_released_is_put_into_a_channel(hand: Hand) -> Sequence[str]:
+    never = hand.sh.git("rev-parse", f"{hand.tip(STABLE)}~2")
+    return [tag(hand.tag(PROD, never), PROD)]
+
+
+@hostile("channel-true")
+def a_channel_gets_a_lightweight_tag(hand: Hand) -> Sequence[str]:
+    return [tag(hand.sh.git("rev-parse", f"{FIRST_TAG}^{{commit}}"), PROD)]
+
+
+@hostile("channel-true")
+def a_channels_tag_carries_another_name(hand: Hand) -> Sequence[str]:
+    return [tag(hand.tag(f"{MODEL}#staging#1", hand.tip(STABLE)), PROD)]
+
+
+@hostile("channel-true")
+def a_release_of_another_model_is_put_into_a_channel(hand: Hand) -> Sequence[str]:
+    """A tag that nobody judges, since no branch makes its model, makes no release of ours."""
+    other, dev = f"{MODEL}x@v1.0.0", hand.tip(DEV)
+    return [tag(hand.tag(other, dev), other), tag(hand.tag(PROD, dev), PROD)]
+
+
+@hostile("tag-moved")
+def a_deprecation_is_deleted(hand: Hand) -> Sequence[str]:
+    name = f"{MODEL}@deprecated"
+    hand.push_legally(tag(hand.tag(name, hand.tip(STABLE)), name))
+    return [f":refs/tags/{name}"]
 
 
 @hostile("inputs-true")

@@ -14,6 +14,7 @@ from tests.support.flow import (
     DEV,
     FIRST_TAG,
     MODEL,
+    SECOND_TAG,
     STABLE,
     Flow,
     change_code,
@@ -208,6 +209,10 @@ def test_the_whole_flow_by_our_verbs_is_accepted(tmp_path: Path, env: dict[str, 
     flow.branchflow("promote", DEV)
     flow.branchflow("release", STABLE)
     assert "m@v1.1.0" in flow.sh.at(flow.origin).git("tag").split()
+    flow.branchflow("assign", SECOND_TAG, "prod")
+    flow.branchflow("assign", "m@v1.1.0", "prod")
+    flow.branchflow("rollback", MODEL, "prod")
+    assert "m#prod#3" in flow.sh.at(flow.origin).git("tag").split()
     assert_clean(flow)
 
 
@@ -313,6 +318,13 @@ def tags_that_are_no_releases(hand: Hand) -> Sequence[str]:
     tags = {"nightly": tip, "paper-v1": hand.tag("paper-v1", tip), "v1.0": tip}
     tags[channel] = hand.tag(channel, hand.tip(STABLE))
     return [f"{sha}:refs/tags/{name}" for name, sha in tags.items()]
+
+
+@legal
+def tags_in_which_gto_says_what_became_of_a_release(hand: Hand) -> Sequence[str]:
+    words = ["#prod", "#prod#1", "#eu/prod#2", "#prod!#3", "@v1.0.1!#4", "@deprecated"]
+    names = [f"{MODEL}{word}" for word in words]
+    return [f"{hand.tag(name, hand.tip(STABLE))}:refs/tags/{name}" for name in names]
 
 
 @legal

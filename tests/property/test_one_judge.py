@@ -45,7 +45,15 @@ Found = frozenset[tuple[str, str, str | None, str, str]]
 _WHEN = "1700000000 +0000"  # commits get the same ids in each run
 _OF_ANY_BRANCH = frozenset({"lfs-pointer", "hostile-path", "big-file-in-git"})
 _OF_MOVES = frozenset(
-    {"ref-rewritten", "ref-deleted", "ref-name", "tag-moved", "tag-true", "config-valid"}
+    {
+        "ref-rewritten",
+        "ref-deleted",
+        "ref-name",
+        "tag-moved",
+        "tag-true",
+        "channel-true",
+        "config-valid",
+    }
 )
 
 choices = st.integers(0, 3)
@@ -194,6 +202,10 @@ def test_a_legal_history_passes_everywhere(
 @example(deeds=[("drop_the_rules", 0)], is_cached=True)
 @example(deeds=[("break_the_config", 0), ("code_on_dev", 0)], is_cached=True)
 @example(deeds=[("hide_a_file_behind_a_merge", 0), ("other_tags", 3)], is_cached=True)
+@example(
+    deeds=[("assign", 1), ("move_a_release", 0), ("make_a_false_assignment", 0)], is_cached=True
+)
+@example(deeds=[("make_a_false_assignment", 3), ("assign", 2)], is_cached=False)
 def test_the_server_the_clone_and_ci_agree(
     template: Template, deeds: list[Deed], *, is_cached: bool
 ) -> None:

@@ -615,6 +615,14 @@ def release(world: World, choice: int) -> None:
 
 
 @legal
+def assign(world: World, choice: int) -> None:
+    """What becomes of the first release, in GTO's words."""
+    what = ("#prod", "#prod!", "@v1.0.0!", "@deprecated")[choice]
+    name = f"x{what}#{world.fresh()}"
+    world.tips[TAGS + name] = world.git.write_tag(name, _released(world), "x\n")
+
+
+@legal
 def document(world: World, choice: int) -> None:
     path = ("README.md", "docs/a.md", "runs/x/v1.json", "docs/ä b.md")[choice]
     world.step("main", {path: File(f"{world.fresh()}\n".encode())})
@@ -1102,6 +1110,21 @@ def make_a_false_release(world: World, choice: int) -> None:
 
 
 @illegal
+def make_a_false_assignment(world: World, choice: int) -> None:
+    ref = f"{TAGS}x#prod#{world.fresh()}"
+    name = ref.removeprefix(TAGS)
+    if choice == 0:
+        sha = _released(world)
+    elif choice == 1:
+        sha = world.git.write_tag("x#prod#1", _released(world), "x\n")
+    else:
+        never = world.commit([world.tip(("dev/x", "stable/x")[choice - 2])], {})
+        sha = world.git.write_tag(name, never, "x\n")
+    world.tips[ref] = sha
+    world.breaks("channel-true", ref, sha, "stable/x")
+
+
+@illegal
 def move_a_release(world: World, choice: int) -> None:
     ref = f"{TAGS}x@v1.0.0"
     name = ref.removeprefix(TAGS)
@@ -1114,6 +1137,12 @@ def move_a_release(world: World, choice: int) -> None:
     else:
         world.tips[ref] = world.git.write_tag(name, world.tip("stable/x"), "again\n")
     world.breaks("tag-moved", ref, None)
+
+
+def _released(world: World) -> Sha:
+    """The commit of the release that was there from the start."""
+    tag = world.base[TAGS + "x@v1.0.0"]
+    return world.git.tags([tag])[tag].target
 
 
 @illegal

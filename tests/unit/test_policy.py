@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from dvc_branchflow import manifest
+from dvc_branchflow.channels import Kind, parse_gto_tag
 from dvc_branchflow.config import parse_config
 from dvc_branchflow.errors import ConfigError
 from dvc_branchflow.flow import describe_all
@@ -488,6 +489,13 @@ def test_metadata_that_cannot_be_read_is_named_where_it_changes() -> None:
         (None, RefFacts("refs/tags/x@v1.0.0", PIN, SHA), ["tag-moved"]),
         (None, RefFacts("refs/tags/x@v1.0.0", PIN, None), ["tag-moved"]),
         (None, RefFacts("refs/tags/x#prod#1", PIN, None), ["tag-moved"]),
+        (None, RefFacts("refs/tags/x#prod", PIN, SHA), ["tag-moved"]),
+        (None, RefFacts("refs/tags/x#prod!#2", PIN, None), ["tag-moved"]),
+        (None, RefFacts("refs/tags/x@deprecated", PIN, None), ["tag-moved"]),
+        (None, RefFacts("refs/tags/x@v2.0.0-rc.1", PIN, SHA), ["tag-moved"]),
+        (None, RefFacts("refs/tags/x#prod!#2", None, SHA), []),
+        (None, RefFacts("refs/tags/x#prod!!#2", None, SHA), ["ref-name"]),
+        (None, RefFacts("refs/heads/x#prod!#2", None, SHA), ["ref-name"]),
         (None, RefFacts("refs/tags/nightly", PIN, SHA), []),
     ],
 )
@@ -509,9 +517,45 @@ def test_which_refs_may_move_how(branch: str | None, move: RefFacts, codes: list
     ],
 )
 def test_a_release_tag_is_annotated_and_on_stable(fields: dict[str, object], is_true: bool) -> None:  # noqa: FBT001
-    tag = TagFacts("x@v1.0.0", True, (Branch("stable/x"),), True, held(RAW))  # noqa: FBT003
+    tag = gto_tag(Kind.REGISTRATION, "x@v1.0.0", is_on_stable=True, held=held(RAW))
     move = RefFacts("refs/tags/x@v1.0.0", None, SHA, tag=replace(tag, **fields))  # type: ignore[arg-type]
-    assert bool(list(judge_ref(move, None, ["data/raw"]))) is not is_true
+    codes = {v.code for v in judge_ref(move, None, ["data/raw"])}
+    assert (codes & {"tag-true", "inputs-true"} == set()) is is_true
+
+
+def test_a_version_is_released_once() -> None:
+    """GTO reads it as the same version, and DVC takes the later of the two tags."""
+    tag = gto_tag(Kind.REGISTRATION, "x@v1.0.0#2", is_on_stable=True, held=held(RAW))
+    found = list(judge_ref(RefFacts("refs/tags/x@v1.0.0#2", None, SHA, tag=tag), None, []))
+    assert [(v.code, v.found) for v in found] == [
+        ("tag-true", "names the version of 'x@v1.0.0' a second time")
+    ]
+
+
+@pytest.mark.parametrize("name", ["x#prod#1", "x#prod!#2", "x@v1.0.0!#3", "x@deprecated"])
+@pytest.mark.parametrize(
+    ("fields", "is_true"),
+    [
+        ({}, True),
+        ({"name": None}, False),
+        ({"name": "y#prod#1"}, False),
+        ({"is_of_commit": False}, False),
+        ({"is_released": False}, False),
+        ({"stable": (), "is_released": False, "name": None}, True),
+    ],
+)
+def test_what_becomes_of_a_release_is_said_of_a_release(
+    name: str, fields: dict[str, object], *, is_true: bool
+) -> None:
+    parsed = parse_gto_tag(name)
+    assert parsed is not None
+    tag = replace(gto_tag(parsed.kind, name, is_released=True), **fields)  # type: ignore[arg-type]
+    found = [v.code for v in judge_ref(RefFacts(f"refs/tags/{name}", None, SHA, tag=tag), None, [])]
+    assert found == ([] if is_true else ["channel-true"])
+
+
+def gto_tag(kind: Kind, name: str, **fields: object) -> TagFacts:
+    return TagFacts(kind, name, True, (Branch("stable/x"),), **fields)  # type: ignore[arg-type]  # noqa: FBT003
 
 
 def test_a_bounded_number_of_refs_moves_at_once() -> None:
