@@ -31,6 +31,7 @@ from dvc_branchflow import (
     pins,
     rejects,
     releases,
+    rollout,
     runs,
     status,
     switch,
@@ -48,6 +49,7 @@ from dvc_branchflow.work import (
     looks,
     pinning,
     records,
+    registry,
     release_plan,
     releasing,
     running,
@@ -108,6 +110,12 @@ _RESULTS: Mapping[str, tuple[str, tuple[type, ...]]] = {
     "runs import": (
         "ImportOutcome",
         (exchange.ImportOutcome, imported.ImportedRun, imported.LoggedMetric, exchange.LeftOut),
+    ),
+    "assign": ("AssignOutcome", (rollout.AssignOutcome,)),
+    "rollback": ("AssignOutcome, as of `assign`", ()),
+    "show": (
+        "list of ModelChannels; with `--history` list of Happening",
+        (rollout.ModelChannels, registry.Happening),
     ),
     "rejects": ("list of Rejects", (rejects.Rejects,)),
     "compare": ("Comparison", (compare.Comparison,)),

@@ -18,6 +18,14 @@ from dvc_branchflow.model import Verdict, Violation
 from dvc_branchflow.pins import PinOutcome, pin
 from dvc_branchflow.project import Project
 from dvc_branchflow.releases import PromoteOutcome, promote, release
+from dvc_branchflow.rollout import (
+    AssignOutcome,
+    ModelChannels,
+    assign,
+    history,
+    rollback,
+    show,
+)
 from dvc_branchflow.runs import SyncStep, run, sync
 from dvc_branchflow.status import FlowStatus, status
 from dvc_branchflow.storage.lease import LeaseOutcome, lease
@@ -28,13 +36,14 @@ from dvc_branchflow.work.ranking import Choice
 from dvc_branchflow.work.views import RunView
 
 __all__ = [
-    "BranchflowError", "CheckRequest", "Choice", "Comparison", "ExperimentList", "ExportOutcome",
-    "FlowStatus", "ImportOutcome", "IngestOutcome", "IngestRequest", "InitPlan", "InitRequest",
-    "LeaseOutcome", "ParamsOutcome", "PinOutcome", "Project", "PromoteOutcome", "RunList",
-    "RunView", "RunsRequest", "SwitchOutcome", "SyncStep", "Trace", "Usage", "Verdict",
-    "Violation", "check", "compare", "experiments", "export_runs", "import_runs", "ingest", "init",
-    "lease", "open_project", "pin", "promote", "promote_params", "release", "run", "runs",
-    "status", "switch", "sync", "trace", "usage",
+    "AssignOutcome", "BranchflowError", "CheckRequest", "Choice", "Comparison", "ExperimentList",
+    "ExportOutcome", "FlowStatus", "ImportOutcome", "IngestOutcome", "IngestRequest", "InitPlan",
+    "InitRequest", "LeaseOutcome", "ModelChannels", "ParamsOutcome", "PinOutcome", "Project",
+    "PromoteOutcome", "RunList", "RunView", "RunsRequest", "SwitchOutcome", "SyncStep", "Trace",
+    "Usage", "Verdict", "Violation", "assign", "check", "compare", "experiments", "export_runs",
+    "history", "import_runs", "ingest", "init", "lease", "open_project", "pin", "promote",
+    "promote_params", "release", "rollback", "run", "runs", "show", "status", "switch", "sync",
+    "trace", "usage",
 ]  # fmt: skip
 
 

@@ -16,7 +16,7 @@ from dvc_branchflow.policy.places import Placement, place
 from dvc_branchflow.project import Project
 from dvc_branchflow.work.judging import HEADS, TAGS, Case, RefMove, judge, shared_refs
 from dvc_branchflow.work.publish import new_needs
-from dvc_branchflow.work.transfer import lacking
+from dvc_branchflow.work.transfer import called, lacking
 
 _NAMED = 5  # missing objects that are named one by one
 _CUT = re.compile(r"^# -+ >8 -+\n.*", re.MULTILINE | re.DOTALL)
@@ -230,8 +230,6 @@ def _unstored(
             found.append(Violation("unstored", name, error.message, error.hint or ""))
             continue
         for oid, (path, store) in list(missing.items())[:_NAMED]:
-            place_ = f"DVC remote '{store}'" if store else "the default DVC remote"
-            found.append(
-                Violation("unstored", name, f"(object {oid}) is not on {place_}", "", path=path)
-            )
+            where = f"(object {oid}) is not on {called(store)}"
+            found.append(Violation("unstored", name, where, "", path=path))
     return tuple(found)

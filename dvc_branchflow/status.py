@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from dvc_branchflow.channels import Event, in_channels
 from dvc_branchflow.errors import UsageError
 from dvc_branchflow.flow import BranchSpec
 from dvc_branchflow.model import PIPELINE_ROLES, Branch, Out, Role, Sha
@@ -12,6 +13,7 @@ from dvc_branchflow.project import Project
 from dvc_branchflow.versions import latest_version, release_tag
 from dvc_branchflow.work.commits import CommitData, read_commits
 from dvc_branchflow.work.records import certificate_of
+from dvc_branchflow.work.registry import events_of
 from dvc_branchflow.work.staleness import is_current
 
 
@@ -36,6 +38,7 @@ class BranchStatus:
         is_current: whether its pipeline's results were made from what it holds.
         unpushed: commits here that the git remote lacks.
         release: its newest release (stable branches).
+        channels: channel → the version of its model that is in it (stable branches).
         next_command: what brings it up to date, None where nothing does.
     """
 
@@ -51,6 +54,7 @@ class BranchStatus:
     is_current: bool
     unpushed: int
     release: str | None
+    channels: Mapping[str, str]
     certificate: str | None
     next_command: str | None
 
@@ -72,7 +76,8 @@ def status(project: Project) -> FlowStatus:
     pinned = [sha for d in data.values() for sha in d.pins.commits.values()]
     data |= read_commits(project.git, [sha for sha in pinned if _is_here(project, sha, data)])
     counts: dict[tuple[Sha, Sha], int] = {}
-    rows = tuple(_row(project, spec, data, counts) for spec in specs.values())
+    events = events_of(project.tags)
+    rows = tuple(_row(project, spec, data, counts, events) for spec in specs.values())
     return FlowStatus(
         branches=rows,
         without_role=tuple(name for name in project.tips if name not in specs and name != "HEAD"),
@@ -90,6 +95,7 @@ def _row(
     spec: BranchSpec,
     data: dict[Sha, CommitData],
     counts: dict[tuple[Sha, Sha], int],
+    events: Mapping[str, Sequence[Event]],
 ) -> BranchStatus:
     tip = project.tip(spec.branch)
     mine = data[tip.sha]
@@ -111,6 +117,7 @@ def _row(
         is_current=is_up,
         unpushed=_unpushed(project, spec),
         release=release_tag(model, last) if model and last else None,
+        channels=_channels(events.get(model or "", ())),
         certificate=_certificate(project, spec, mine),
         next_command=_next(spec, mine, behind, unpinned, is_up=is_up, is_released=last is not None),
     )
@@ -122,6 +129,11 @@ def _model(spec: BranchSpec) -> str | None:
         return spec.model if spec.role is Role.STABLE else None
     except UsageError:
         return None
+
+
+def _channels(events: Sequence[Event]) -> dict[str, str]:
+    held = in_channels(events)
+    return {name: held[name].version or held[name].commit for name in sorted(held)}
 
 
 def _lags(

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 
-from dvc_branchflow.errors import BranchflowError, StorageError
+from dvc_branchflow.errors import BranchflowError, RejectedError, StorageError
 from dvc_branchflow.manifest import Entry, added, entries
 from dvc_branchflow.model import Oid, Out
 from dvc_branchflow.project import Project
@@ -83,6 +83,26 @@ def lacking(project: Project, need: Need) -> dict[Oid, str]:
         for oid, path in oids.items()
         if not _is_whole(project, oid, there.get(oid), need.sizes_bytes.get(oid))
     }
+
+
+def require_stored(project: Project, outs: Iterable[Out], whose: str) -> int:
+    """Prove that every object behind outs is whole on its DVC remote; return how many they are.
+
+    Args:
+        whose: whose outs they are, for the error.
+    Raises: RejectedError: one is not. StorageError: that can't be known.
+    """
+    count = 0
+    for need in needs_of(project, outs):
+        missing = lacking(project, need)
+        count += len(need.files) + len(need.manifests)
+        for oid, path in missing.items():
+            more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
+            raise RejectedError(
+                f"'{path}' of {whose} is not whole on {called(need.remote)}: object {oid}{more}",
+                hint="dvc push --all-tags  # in a clone that has it",
+            )
+    return count
 
 
 def fetch(project: Project, outs: Iterable[Out], report: Report) -> int:
@@ -194,6 +214,11 @@ def _ensure(project: Project, need: Need, report: Report) -> int:
         report(f"objects to store: {len(missing)}")
         project.store(need.remote).put({oid: project.cache.path(oid) for oid in missing})
     return len(missing)
+
+
+def called(remote: RemoteName) -> str:
+    """Return how a DVC remote is called in an error."""
+    return f"DVC remote '{remote}'" if remote else "the default DVC remote"
 
 
 def _is_whole(project: Project, oid: Oid, stored_bytes: int | None, size_bytes: int | None) -> bool:

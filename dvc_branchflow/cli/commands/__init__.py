@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from dvc_branchflow.cli.commands import compare, data, flow, judge, models, setup, storage, tracking
+from dvc_branchflow.cli.commands import (
+    channels,
+    compare,
+    data,
+    flow,
+    judge,
+    models,
+    setup,
+    storage,
+    tracking,
+)
 from dvc_branchflow.cli.commands.base import Command
 from dvc_branchflow.errors import UsageError
 
@@ -18,6 +28,9 @@ COMMANDS: tuple[Command, ...] = (
     flow.SYNC,
     models.PROMOTE,
     models.RELEASE,
+    channels.ASSIGN,
+    channels.ROLLBACK,
+    channels.SHOW,
     compare.RUNS,
     tracking.EXPORT,
     tracking.IMPORT,
@@ -36,7 +49,7 @@ GROUPS: Mapping[str, str] = {"storage": "look after the DVC remotes"}
 
 def check_text(args: Mapping[str, Any]) -> None:
     """Refuse arguments that git would take for options of its own."""
-    for name in ("branch", "rev", "model", "explain", "why_not"):
+    for name in ("branch", "rev", "tag", "to", "model", "channel", "explain", "why_not"):
         value = args.get(name)
         if isinstance(value, str) and (value.startswith("-") or "\0" in value or "\n" in value):
             raise UsageError(f"{value!r} is no name of a branch or tag")

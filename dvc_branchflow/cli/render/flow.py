@@ -103,6 +103,7 @@ def _state(row: BranchStatus) -> str:
     parts = []
     if row.release:
         parts.append(row.release)
+    parts += [f"{channel} {version}" for channel, version in row.channels.items()]
     if row.certificate:
         parts.append(f"certificate {row.certificate[:7]}")
     for lag in row.behind:
