@@ -18,6 +18,7 @@ from dvc_branchflow.work.observed import environment, metrics_in
 from dvc_branchflow.work.records import RunRecord, as_json
 from dvc_branchflow.work.release_plan import ReleasePlan
 from dvc_branchflow.work.running import Candidate
+from dvc_branchflow.work.views import run_params
 
 
 def draft_record(
@@ -42,7 +43,7 @@ def draft_record(
         },
         pins={str(name): str(sha) for name, sha in data.pins.commits.items()},
         certificate=plan.certificate,
-        params=_recordable(_params(data)),
+        params=_recordable(run_params(data)),
         metrics=_recordable(metrics_in(made.worktree)),
         outs=_shipped(project, data),
         checks={name: {"command": command} for name, command in plan.checks.items()},
@@ -75,14 +76,6 @@ def _promoted(project: Project, tip: Sha) -> str | None:
     done = project.git.run("log", "-1", "--format=%(trailers:key=Promoted-from,valueonly)",
                            "--grep=^Promoted-from:", tip, check=False)  # fmt: skip
     return done.stdout.decode(errors="replace").strip() or None
-
-
-def _params(data: CommitData) -> dict[str, Any]:
-    params: dict[str, Any] = {}
-    for stage in data.stages:
-        for values in stage.params.values():
-            params |= values
-    return params
 
 
 def _shipped(project: Project, data: CommitData) -> dict[str, dict[str, Any]]:

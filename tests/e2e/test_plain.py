@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.dvc_reads import check_plots_page, check_releases
 from tests.support.flow import FIRST_TAG, SECOND_TAG, STABLE, Flow, copy_flow, have_local_branches
 from tests.support.isolation import isolated_env
 from tests.support.plain import plain_environment
@@ -99,11 +100,9 @@ def test_an_experiment_shows_pins_params_and_metrics(team: Flow) -> None:
     assert {"split", "error", "train.scale"} <= set(table)
 
 
-def test_two_releases_differ_in_metrics_and_pins(team: Flow) -> None:
-    changed = json.loads(team.sh.dvc("metrics", "diff", "--json", FIRST_TAG, SECOND_TAG))
-    assert changed["metrics.json"]["rows"]["diff"] > 0
-    params = json.loads(team.sh.dvc("params", "diff", "--json", FIRST_TAG, SECOND_TAG))
-    assert set(params) == {"pins.yaml"}
+def test_two_releases_differ_in_metrics_pins_and_plots(team: Flow) -> None:
+    check_releases(team.sh)
+    check_plots_page(team.sh)
 
 
 def test_gto_lists_the_releases(team: Flow) -> None:

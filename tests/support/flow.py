@@ -167,6 +167,11 @@ stages:
     metrics:
     - metrics.json:
         cache: false
+    plots:
+    - plots/errors.csv:
+        cache: false
+        x: value
+        y: error
 """
 _TRAIN = '''\
 """Fits a mean, and says how far off it is on the test side."""
@@ -188,9 +193,13 @@ def mean(numbers):
 
 def main(scale):
     fitted = scale * mean(values("train"))
-    error = mean([abs(value - fitted) for value in values("test")])
+    errors = [(value, abs(value - fitted)) for value in values("test")]
+    error = mean([error for _, error in errors])
     Path("models").mkdir(exist_ok=True)
     Path("models/m.json").write_text(json.dumps({"mean": fitted}) + "\\n")
+    Path("plots").mkdir(exist_ok=True)
+    rows = "".join(f"{value},{error}\\n" for value, error in errors)
+    Path("plots/errors.csv").write_text("value,error\\n" + rows)
     Path("metrics.json").write_text(json.dumps({"error": error, "rows": len(values("train"))}))
 
 
