@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -490,6 +490,23 @@ class Git:
         )
         found = [item for args in listed for item in self.text(*args, cwd=path).split("\0")]
         return sorted({item for item in found if item})
+
+    def put_back(self, path: Path, commit: Sha, names: Collection[str]) -> None:
+        """Make paths of a checkout that is ours what they are in a commit, be that nothing."""
+        there = self.files(commit)
+        tracked = [name for name in names if name in there]
+        for name in set(names) - set(tracked):
+            if name.endswith("/"):  # a repository of its own
+                shutil.rmtree(path / name)
+            else:
+                (path / name).unlink()
+        if tracked:
+            listed = "".join(f"{name}\0" for name in tracked).encode("utf-8", "surrogateescape")
+            checkout = ("checkout", "--quiet", "--force", commit, "--pathspec-from-file=-")
+            self.run(
+                *_OWN_WORKTREE, "--literal-pathspecs", *checkout, "--pathspec-file-nul",
+                data=listed, cwd=path,
+            )  # fmt: skip
 
     def _locks_of(self, path: Path) -> Iterator[Path]:
         """Index and HEAD locks that a killed git left in a checkout that only we use."""

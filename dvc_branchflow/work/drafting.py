@@ -14,7 +14,7 @@ from dvc_branchflow.project import Project
 from dvc_branchflow.work.code import code_digest
 from dvc_branchflow.work.commits import CommitData, read_commit
 from dvc_branchflow.work.looks import evaluations
-from dvc_branchflow.work.observed import environment, metrics_in
+from dvc_branchflow.work.observed import environment, metrics_in, written_params
 from dvc_branchflow.work.records import RunRecord, as_json
 from dvc_branchflow.work.release_plan import ReleasePlan
 from dvc_branchflow.work.running import Candidate
@@ -43,7 +43,7 @@ def draft_record(
         },
         pins={str(name): str(sha) for name, sha in data.pins.commits.items()},
         certificate=plan.certificate,
-        params=_recordable(run_params(data)),
+        params=_recordable(run_params(data) | written_params(project, data, made.worktree)),
         metrics=_recordable(metrics_in(made.worktree)),
         outs=_shipped(project, data),
         checks={name: {"command": command} for name, command in plan.checks.items()},

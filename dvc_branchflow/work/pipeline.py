@@ -14,11 +14,13 @@ from dvc_branchflow.git import Change
 from dvc_branchflow.gitobjects import EXECUTABLE_MODE, FILE_MODE, LINK_MODE
 from dvc_branchflow.metafiles import parse_lock
 from dvc_branchflow.model import LOCK_FILE, PIPELINE_FILE, LockedStage, Out
+from dvc_branchflow.plain import load_mapping
 from dvc_branchflow.project import Project
 from dvc_branchflow.work.commits import CommitData
 from dvc_branchflow.work.transfer import Report, fetch
 
 _IGNORE_FILE = ".gitignore"
+_DESCRIBING = frozenset({"artifacts", "metrics", "params", "plots"})
 _FAILURE = re.compile(r"ERROR: (.*)")
 
 
@@ -26,10 +28,12 @@ _FAILURE = re.compile(r"ERROR: (.*)")
 class RunResult:
     """What a run of a pipeline leaves: changes for Git, and what it was seen to write besides.
 
-    `stages` are those that really ran, by the log.
+    `stages` are those that really ran, by the log. `described` are the `dvc.yaml` files among the
+    changes, whose stages are as they were.
     """
 
     changes: tuple[Change, ...]
+    described: tuple[str, ...]
     strays: tuple[str, ...]
     stages: tuple[str, ...]
     log: Path
@@ -71,7 +75,7 @@ def reproduce(
     Raises: RunError: a stage failed; its output is in the log. Nothing else was touched.
     """
     if PIPELINE_FILE not in data.files or not data.pipeline.stages:
-        return RunResult((), (), (), log)
+        return RunResult((), (), (), (), log)
     needed = needed_outs(data, pinned)
     checkout(project, worktree, needed, report)
     report("dvc repro")
@@ -87,7 +91,7 @@ def reproduce(
         raise RunError(
             f"the pipeline failed: {_failure(output, code)}", hint=f"less '{log}'", log=str(log)
         )
-    return _collect(project, worktree, output, log)
+    return _collect(project, worktree, data, output, log)
 
 
 def _failure(output: str, code: int) -> str:
@@ -110,11 +114,14 @@ def checkout(project: Project, worktree: Path, outs: Iterable[Out], report: Repo
     dvc_text(["checkout", "--quiet", "--force", *targets], cwd=worktree)
 
 
-def _collect(project: Project, worktree: Path, output: str, log: Path) -> RunResult:
+def _collect(
+    project: Project, worktree: Path, data: CommitData, output: str, log: Path
+) -> RunResult:
     lock = worktree / LOCK_FILE
     stages = parse_lock(lock.read_bytes()) if lock.is_file() else ()
     declared = _declared(stages)
     changes: list[Change] = []
+    described: list[str] = []
     strays: list[str] = []
     for path in project.git.changed_paths(worktree):
         name = path.rpartition("/")[2]
@@ -127,10 +134,25 @@ def _collect(project: Project, worktree: Path, output: str, log: Path) -> RunRes
                 hint=f"less '{log}'",
                 log=str(log),
             )
+        elif name == PIPELINE_FILE and _runs_the_same(project, worktree, data, path):
+            changes.append(_change(worktree, path))
+            described.append(path)
         else:
             strays.append(path)
     ran = re.findall(r"^Running stage '(.+?)':", output, re.MULTILINE)
-    return RunResult(tuple(changes), tuple(strays), tuple(ran), log)
+    return RunResult(tuple(changes), tuple(described), tuple(strays), tuple(ran), log)
+
+
+def _runs_the_same(project: Project, worktree: Path, data: CommitData, path: str) -> bool:
+    """Whether a changed `dvc.yaml` differs in no stage: DVCLive lists there what it writes."""
+    file = worktree / path
+    if file.is_symlink() or not file.is_file():
+        return False
+    old = [data.files[path].sha] if path in data.files else []
+    before = [*project.git.read_blobs(old).values(), b""][0]
+    then, now = (load_mapping(text, path, aliases=True) for text in (before, file.read_bytes()))
+    keys = (then.keys() | now.keys()) - _DESCRIBING
+    return all(then.get(key) == now.get(key) for key in keys)
 
 
 def _declared(stages: Iterable[LockedStage]) -> set[str]:

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from dvc_branchflow.errors import LostRaceError
+from dvc_branchflow.errors import LostRaceError, RunError
 from dvc_branchflow.flow import BranchSpec
 from dvc_branchflow.git import NewCommit
-from dvc_branchflow.model import Branch, Sha
+from dvc_branchflow.model import Branch, Role, Sha
 from dvc_branchflow.project import Project, Tip
 from dvc_branchflow.work.commits import CommitData, read_commit
 from dvc_branchflow.work.looks import require_look
@@ -163,10 +163,18 @@ def execute(
         project, worktree, data, pinned, log,
         env={"BRANCHFLOW_BRANCH": spec.branch, **env}, report=report,
     )  # fmt: skip
+    if spec.role is Role.STABLE and result.described:
+        path = result.described[0]
+        raise RunError(
+            f"a stage changed '{path}', which is code, and comes to '{spec.branch}' from dev",
+            hint=f"git branchflow run {spec.code}; git branchflow promote {spec.code}",
+            log=str(log),
+        )
     changes = (*pins.changes, *result.changes)
     commit = NewCommit(parents, _message(spec, pins, result.stages, reason), changes)
     sha = project.git.write_commits([commit])[0] if changes else tip.sha
     park_worktree(project, spec.branch, sha)
+    project.git.put_back(worktree, sha, result.strays)
     made = read_commit(project.git, sha)
     return Candidate(commit, sha, made, result, worktree, time.monotonic() - started)
 
