@@ -23,7 +23,7 @@ def main(demo: Path, evidence: Path) -> None:
 
 def collect(repo: Path, evidence: Path) -> None:
     """Write what a demo's releases scored."""
-    records = json.loads(_branchflow("runs", "--json", cwd=repo))["result"]
+    records = json.loads(_branchflow("runs", "--json", cwd=repo))["result"]["records"]
     releases = {record["tag"]: _release(record) for record in records}
     evidence.mkdir(parents=True, exist_ok=True)
     body = {"schema": SCHEMA, "releases": releases}

