@@ -41,8 +41,13 @@ from dvc_branchflow.cli.commands import COMMANDS
 from dvc_branchflow.cli.commands.base import Command
 from dvc_branchflow.cli.parser import build_parser
 from dvc_branchflow.config import config_schema
+from dvc_branchflow.drift import judging
+from dvc_branchflow.monitor import check as monitor_check
+from dvc_branchflow.monitor import label, log
 from dvc_branchflow.policy import catalog, places
+from dvc_branchflow.stats import intervals
 from dvc_branchflow.storage import lease, trace, usage
+from dvc_branchflow.watch import alerts, quality, settings, verdicts
 from dvc_branchflow.work import (
     appending,
     imported,
@@ -123,6 +128,24 @@ _RESULTS: Mapping[str, tuple[str, tuple[type, ...]]] = {
         "Verdict; with `--explain` Rule, with `--why-not` Placement",
         (model.Verdict, model.Violation, catalog.Rule, places.Placement),
     ),
+    "monitor log": ("LogOutcome", (log.LogOutcome,)),
+    "monitor label": ("LabelOutcome", (label.LabelOutcome,)),
+    "monitor check": (
+        "CheckOutcome",
+        (
+            monitor_check.CheckOutcome,
+            verdicts.Check,
+            verdicts.ReleaseCheck,
+            verdicts.BaselineRef,
+            judging.FeatureDrift,
+            judging.Effect,
+            quality.Quality,
+            intervals.Interval,
+            verdicts.Plot,
+        ),
+    ),
+    "monitor alerts": ("list of Alert", (alerts.Alert, alerts.Seen, alerts.Finding, alerts.Answer)),
+    "monitor ack": ("Alert", (alerts.Alert,)),
     "hooks": ("list of HookStep; `ci`: the file's text", (hooks.HookStep,)),
     "switch": ("SwitchOutcome", (switch.SwitchOutcome,)),
     "storage usage": (
@@ -334,6 +357,7 @@ _DEFAULTS = {
     "checks": "none",
     "gates": "none: no metric is compared",
     "test_looks": "no limit",
+    "watch": "see [below](#under-watch)",
     "rules": "`error` for every [rule](rules.md) of the role",
 }
 
@@ -383,6 +407,20 @@ in the other.
 
 Roles: {roles}.
 
+## Under `watch`
+
+Of a monitor branch; [how to use it](../how-to/monitor.md).
+
+| key | type | meaning | default |
+|---|---|---|---|
+{chr(10).join(_watch_rows())}
+
+`limits` may hold, and these are the defaults:
+
+| measure | default |
+|---|---|
+{chr(10).join(_limit_rows())}
+
 `partition` holds for raw and monitor branches, `sample` for dev, `code` for stable branches.
 `gates` holds for stable branches: `{{mae: {{better: lower, margin: "2%"}}}}`; see
 [gates and checks](../how-to/gates.md).
@@ -405,9 +443,21 @@ does one on the line of a branch without a role.
 ```yaml
 {_laid_config()}```
 
-`monitor` and `analysis` are roles that the file may name; no command works on analysis branches
-yet, and monitor branches take files by `ingest`.
+`analysis` is a role that the file may name; no command works on analysis branches yet.
 """
+
+
+def _watch_rows() -> Iterator[str]:
+    defaults = {"window": "`7d`", "private": "nothing", "limits": "below", "sides": "all"}
+    for name, body in settings.SCHEMA.items():
+        default = defaults.get(name, "`false`" if body["type"] == "boolean" else "none")
+        yield f"| `{name}` | {_type(body)} | {_cell(body['description'])} | {default} |"
+
+
+def _limit_rows() -> Iterator[str]:
+    calm = judging.Thresholds()
+    for item in fields(judging.Thresholds):
+        yield f"| `{item.name}` | {getattr(calm, item.name):g} |"
 
 
 def rules_page() -> str:
@@ -450,7 +500,7 @@ def _type(body: Mapping[str, Any]) -> str:
     kinds = body["type"] if isinstance(body["type"], list) else [body["type"]]
     words = {
         "array": "list of text", "object": "mapping", "string": "text", "number": "number",
-        "integer": "whole number", "null": "null",
+        "integer": "whole number", "null": "null", "boolean": "true or false",
     }  # fmt: skip
     return " or ".join(words[kind] for kind in kinds)
 

@@ -10,8 +10,11 @@ from typing import Any
 from dvc_branchflow.errors import ConfigError
 from dvc_branchflow.gating import BETTER, Gate, parse_margin
 from dvc_branchflow.model import CONFIG_FILE, Branch, Role, Severity, parse_path
+from dvc_branchflow.plain import nearest
 from dvc_branchflow.policy.catalog import RULES
 from dvc_branchflow.retention import Retention, parse_period
+from dvc_branchflow.watch.settings import SCHEMA as WATCH_KEYS
+from dvc_branchflow.watch.settings import Watch, parse_watch
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]*|\*|[A-Za-z0-9][A-Za-z0-9._/-]*\*[A-Za-z0-9._/-]*")
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]i?B|B)")
@@ -84,6 +87,12 @@ _BRANCH_KEYS: Mapping[str, dict[str, Any]] = {
         "minimum": 1,
         "description": "How often the branch's model may look at one split's test side.",
     },
+    "watch": {
+        "type": "object",
+        "additionalProperties": False,
+        "properties": WATCH_KEYS,
+        "description": "What a monitor branch keeps private, what is too much, and whom to tell.",
+    },
     "rules": {
         "type": "object",
         "additionalProperties": False,
@@ -120,6 +129,7 @@ class BranchRule:
     checks: Mapping[str, str] = field(default_factory=dict)
     gates: tuple[Gate, ...] = ()
     test_looks: int | None = None
+    watch: Watch = field(default_factory=Watch)
     severities: Mapping[str, Severity] = field(default_factory=dict)
 
     def match(self, branch: str) -> str | None:
@@ -271,6 +281,7 @@ def _rule(name: str, body: Mapping[str, Any], roles: Mapping[str, Role]) -> Bran
         checks=_checks(where, body),
         gates=_gates(where, role, body),
         test_looks=_test_looks(where, role, body),
+        watch=_watch(where, role, body),
         severities=_severities(where, role, body),
     )
 
@@ -300,7 +311,7 @@ def _upstreams(
         if item not in roles and not any(
             BranchRule(name, r).match(item) for name, r in roles.items()
         ):
-            near = _nearest(item, roles)
+            near = nearest(item, roles)
             raise _wrong(f"{where}.from", f"names '{item}', which is no branch of the flow{near}")
     return tuple(given)
 
@@ -384,6 +395,17 @@ def _test_looks(where: str, role: Role, body: Mapping[str, Any]) -> int | None:
     return value
 
 
+def _watch(where: str, role: Role, body: Mapping[str, Any]) -> Watch:
+    if body.get("watch") is None:
+        return Watch()
+    if role is not Role.MONITOR:
+        raise _wrong(f"{where}.watch", "only monitor branches watch")
+    try:
+        return parse_watch(body["watch"])
+    except ConfigError as error:
+        raise _wrong(f"{where}.watch", error.message) from None
+
+
 def _severities(where: str, role: Role, body: Mapping[str, Any]) -> dict[str, Severity]:
     value = body.get("rules") or {}
     if not isinstance(value, dict):
@@ -430,14 +452,7 @@ def _no_shared_data(rules: tuple[BranchRule, ...]) -> None:
 def _known(body: Mapping[Any, Any], keys: Mapping[str, Any], where: str) -> None:
     for key in body:
         if key not in keys:
-            raise _wrong(f"{where}{key}", f"is no key that we know{_nearest(str(key), keys)}")
-
-
-def _nearest(word: str, words: Mapping[str, Any]) -> str:
-    import difflib
-
-    near = difflib.get_close_matches(word, words, n=1, cutoff=0.5)
-    return f"; did you mean '{near[0]}'?" if near else ""
+            raise _wrong(f"{where}{key}", f"is no key that we know{nearest(str(key), keys)}")
 
 
 def _wrong(where: str, why: str) -> ConfigError:

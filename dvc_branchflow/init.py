@@ -41,6 +41,7 @@ branches:
   split:    {{role: split,  data: data/split, from: [clean]}}
   dev/*:    {{role: dev,    from: [split], sample: {sample}, checks: {{tests: {tests}}}}}
   stable/*: {{role: stable, code: "dev/{{}}", from: [split], checks: {{tests: {tests}}}}}
+  monitor/*: {{role: monitor, data: data/monitor}}
 """
 _TESTS = "python -m pytest -q"
 _REMOTE_NAME = "store"
@@ -295,7 +296,8 @@ class _Layout:
         lines: list[str] = []
         for rule in self.config.rules:
             if rule.data:
-                lines += [f"/{rule.data}/?*", f"!/{rule.data}/*.dvc"]
+                folder = f"{rule.data}/*" if "*" in rule.pattern else rule.data
+                lines += [f"/{folder}/?*", f"!/{folder}/*.dvc"]
         return [*lines, *_IGNORED]
 
     @staticmethod

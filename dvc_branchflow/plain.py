@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from typing import Any
 
 from dvc_branchflow.errors import ConfigError
@@ -99,6 +99,14 @@ def dump_yaml(value: object) -> bytes:
         value, Dumper=dumper, sort_keys=False, allow_unicode=True, default_flow_style=False
     )
     return str(text).encode()
+
+
+def nearest(word: str, words: Iterable[str]) -> str:
+    """Return what to say to somebody who mistyped a word; nothing where none is near."""
+    import difflib
+
+    near = difflib.get_close_matches(word, words, n=1, cutoff=0.5)
+    return f"; did you mean '{near[0]}'?" if near else ""
 
 
 def _is_suspect(data: bytes) -> bool:

@@ -16,10 +16,19 @@ from dvc_branchflow.work.release_plan import plan_release
 from dvc_branchflow.work.releasing import release_branch
 from dvc_branchflow.work.running import RunOutcome, RunPlan, plan_run, run_branch
 from dvc_branchflow.work.transfer import Report
+from dvc_branchflow.work.watchbook import waits_for_alert
 
 _DATA_ROLES = frozenset({Role.CLEAN, Role.SPLIT})
 Verdict = Literal[
-    "run", "released", "refused", "current", "behind", "failed", "below a failure", "empty"
+    "run",
+    "released",
+    "refused",
+    "current",
+    "behind",
+    "waiting",
+    "failed",
+    "below a failure",
+    "empty",
 ]
 
 
@@ -27,7 +36,8 @@ Verdict = Literal[
 class SyncStep:
     """What became of one branch in a sync. `error` says why where it failed or was refused.
 
-    Refused: it ran, now or before, and a rule, a gate, a check or a limit said no.
+    Refused: it ran, now or before, and a rule, a gate, a check or a limit said no. Waiting: there
+    is new data for a watched model, and no alert that asks for it.
     """
 
     branch: Branch
@@ -120,6 +130,8 @@ def _bring_up(project: Project, spec: BranchSpec, report: Report) -> SyncStep:
         if _is_empty(project, spec):
             return SyncStep(spec.branch, "empty")
         if spec.role is Role.STABLE:
+            if waits_for_alert(project, spec.model) and _is_for_data(project, spec):
+                return SyncStep(spec.branch, "waiting")
             done = release_branch(project, spec.branch, _tips(project, spec), None, report)
             if done.record is None:
                 return SyncStep(spec.branch, "current")
@@ -142,12 +154,19 @@ def _foresee(project: Project, spec: BranchSpec, waiting: set[Branch]) -> SyncSt
             if planned and planned.refusal:
                 refusal = planned.refusal
                 raise refusal_error(spec.branch, planned.tag, refusal, is_known=True)
+            if planned and planned.is_for_data and waits_for_alert(project, spec.model):
+                return SyncStep(spec.branch, "waiting")
             is_behind = planned is not None
         else:
             is_behind = plan_run(project, spec.branch).is_needed
     except BranchflowError as error:
         return _stopped(spec, error)
     return SyncStep(spec.branch, "behind" if is_behind else "current")
+
+
+def _is_for_data(project: Project, spec: BranchSpec) -> bool:
+    planned = plan_release(project, spec, _tips(project, spec), None)
+    return planned is not None and planned.is_for_data
 
 
 def _stopped(spec: BranchSpec, error: BranchflowError) -> SyncStep:

@@ -11,6 +11,7 @@ import pytest
 from tests.support.flow import Flow, built_once, copy_flow, finished_flow, worker_root
 from tests.support.isolation import isolated_env, user_files_digest
 from tests.support.repos import Shell
+from tests.support.watched import watched_flow
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -66,3 +67,19 @@ def as_user(env: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name)
     for name, value in env.items():
         monkeypatch.setenv(name, value)
+
+
+@pytest.fixture(scope="session")
+def watched_template(flow_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a team with inputs worth watching, built once a run; copy it."""
+    shared = worker_root(tmp_path_factory.getbasetemp())
+    env = isolated_env(shared / "watched-home")
+    return built_once(shared / "watched", lambda folder: watched_flow(flow_template, folder, env))
+
+
+@pytest.fixture
+def watched(watched_template: Path, tmp_path: Path, env: dict[str, str]) -> Flow:
+    """A team with two releases of `m` whose inputs are known; nothing is logged yet."""
+    flow = copy_flow(watched_template, tmp_path / "team", env)
+    flow.sh.git("switch", "-q", "--detach")
+    return flow

@@ -13,6 +13,7 @@ from dvc_branchflow.drift.judging import (
     TextPair,
     Thresholds,
     judge_feature,
+    judge_open,
     judge_text,
     share_beyond,
 )
@@ -31,6 +32,7 @@ from dvc_branchflow.drift.sketches import (
 )
 from dvc_branchflow.drift.texts import MOST_TEXTS, Hashes, hashed
 from dvc_branchflow.lazy import np
+from dvc_branchflow.stats.multiple import holm
 
 ColumnKind = Literal["number", "text"]
 Kinds = Mapping[str, ColumnKind]
@@ -109,6 +111,7 @@ def fit_baseline(rows: Rows, kinds: Kinds) -> Baseline:
     Args:
         rows: called twice, gives the same chunks each time; all hold the columns of `kinds`.
     """
+    kinds = dict(sorted(kinds.items()))  # a stored baseline has them in this order
     profile = _Profile(Sample.seeded(SAMPLE_ROWS))
     for chunk in rows():
         profile.add(chunk, kinds)
@@ -132,34 +135,62 @@ def fit_baseline(rows: Rows, kinds: Kinds) -> Baseline:
             texts[name] = _hashes(sample[name])
         else:
             is_open[name] = values.get(None, 0)
+    sketches = dict(sorted(sketches.items()))
     return Baseline(profile.rows, sketches, texts, is_open, fit_shape(sample, sketches))
+
+
+class Watcher:
+    """Counts a window's rows, a chunk after the other, in the bins of a baseline."""
+
+    def __init__(self, baseline: Baseline) -> None:
+        self._baseline = baseline
+        self._sketches = {name: _blank(sketch) for name, sketch in baseline.sketches.items()}
+        self._sample = Sample.seeded(MOST_TEXTS)
+        self._open = dict.fromkeys(baseline.open, 0)
+        self._rows = self._outliers = 0
+
+    def add(self, chunk: Chunk) -> None:
+        """Take in some rows, which hold the baseline's columns."""
+        baseline, rows = self._baseline, _length(chunk)
+        self._rows += rows
+        for name, known in baseline.sketches.items():
+            self._sketches[name] = self._sketches[name] + _sketched(known, chunk[name])  # type: ignore[operator]
+        for name in self._open:
+            self._open[name] += chunk[name].null_count
+        if baseline.texts:
+            self._sample.add({name: chunk[name] for name in baseline.texts}, rows)
+        if baseline.shape is not None:
+            self._outliers += baseline.shape.outliers(chunk, baseline.sketches)
+
+    def window(self) -> Window:
+        """Return what is kept of the rows so far."""
+        held = self._sample.columns
+        texts = {name: _hashes(held.get(name, ())) for name in self._baseline.texts}
+        return Window(self._rows, dict(self._sketches), texts, dict(self._open), self._outliers)
 
 
 def see_window(chunks: Iterable[Chunk], baseline: Baseline) -> Window:
     """Return what is kept of a window's rows, which hold the baseline's columns."""
-    sketches = {name: _blank(sketch) for name, sketch in baseline.sketches.items()}
-    sample = Sample.seeded(MOST_TEXTS)
-    missing = dict.fromkeys(baseline.open, 0)
-    rows = outliers = 0
+    watcher = Watcher(baseline)
     for chunk in chunks:
-        rows += _length(chunk)
-        for name, known in baseline.sketches.items():
-            sketches[name] = sketches[name] + _sketched(known, chunk[name])  # type: ignore[operator]
-        for name in missing:
-            missing[name] += chunk[name].null_count
-        if baseline.texts:
-            sample.add({name: chunk[name] for name in baseline.texts}, _length(chunk))
-        if baseline.shape is not None:
-            outliers += baseline.shape.outliers(chunk, baseline.sketches)
-    texts = {name: _hashes(sample.columns.get(name, ())) for name in baseline.texts}
-    return Window(rows, sketches, texts, missing, outliers)
+        watcher.add(chunk)
+    return watcher.window()
+
+
+def questions_of(baseline: Baseline) -> int:
+    """Return how many questions a check asks of a baseline: each column, and the outliers."""
+    return len(baseline.sketches) + len(baseline.texts) + len(baseline.open) + 1
 
 
 def judge_window(
-    baseline: Baseline, window: Window, limits: Thresholds
+    baseline: Baseline, window: Window, limits: Thresholds, questions: int | None = None
 ) -> tuple[list[FeatureDrift], Effect | None]:
-    """Return what became of each feature, and the share of outliers (None: not judged)."""
-    questions = len(baseline.sketches) + len(baseline.texts) + 1
+    """Return what became of each feature, and the share of outliers (None: not judged).
+
+    Args:
+        questions: that share the level; None: as many as this baseline asks.
+    """
+    questions = questions or questions_of(baseline)
     found = [
         judge_feature(Pair(name, sketch, window.sketches[name]), limits, questions)
         for name, sketch in baseline.sketches.items()
@@ -168,10 +199,23 @@ def judge_window(
         judge_text(TextPair(name, texts, window.texts[name]), limits, questions)
         for name, texts in baseline.texts.items()
     ]
-    if baseline.shape is None or window.rows < limits.min_rows:
-        return found, None
+    rows = (baseline.rows, window.rows)
+    found += [
+        judge_open(name, (missing, window.open[name]), rows, limits, questions)
+        for name, missing in baseline.open.items()
+    ]
+    if baseline.shape is None or min(baseline.rows, window.rows) < limits.min_rows:
+        return _corrected(found), None
     alpha = limits.level / questions
-    return found, share_beyond(window.outliers, window.rows, "outliers", limits.outliers, alpha)
+    beyond = share_beyond(window.outliers, window.rows, "outliers", limits.outliers, alpha)
+    return _corrected(found), beyond
+
+
+def _corrected(found: Sequence[FeatureDrift]) -> list[FeatureDrift]:
+    """The same with p-values that know how many there are."""
+    asked = [feature for feature in found if feature.p is not None]
+    values = iter(holm([feature.p for feature in asked if feature.p is not None]))
+    return [f if f.p is None else replace(f, p=next(values)) for f in found]
 
 
 def _counted(rows: Rows, empty: Mapping[str, Numbers]) -> dict[str, Numbers]:

@@ -162,6 +162,25 @@ def judge_text(pair: TextPair, limits: Thresholds, questions: int) -> FeatureDri
     return FeatureDrift(pair.name, "text", n, m, (effect,))
 
 
+def judge_open(
+    name: str,
+    missing: tuple[int, int],
+    rows: tuple[int, int],
+    limits: Thresholds,
+    questions: int,
+) -> FeatureDrift:
+    """Return what became of a text column with too many values to count: only missing is judged.
+
+    Args:
+        missing, rows: of the baseline, and of the window.
+    """
+    n, m = rows[1] - missing[1], rows[0] - missing[0]
+    effects: tuple[Effect, ...] = ()
+    if min(rows) >= limits.min_rows:
+        effects = (_rise(missing, rows, limits, limits.level / max(questions, 1)),)
+    return FeatureDrift(name, "category", n, m, effects, note="too many values to compare")
+
+
 def share_beyond(hits: int, n: int, measure: str, limit: float, alpha: float) -> Effect:
     """Return a share as an effect; its noise is the reach of Wilson's interval below it."""
     found = wilson(hits, n, alpha=2 * alpha)
@@ -202,10 +221,17 @@ def _divergences(cells: tuple[Ints, Ints], limits: Thresholds, alpha: float) -> 
 
 
 def _missing(baseline: Sketch, window: Sketch, limits: Thresholds, alpha: float) -> Effect:
-    rows = [sketch.n + sketch.missing for sketch in (baseline, window)]
-    found = newcombe(baseline.missing, rows[0], window.missing, rows[1], alpha=2 * alpha)
+    both = (baseline, window)
+    missing = (baseline.missing, window.missing)
+    return _rise(missing, tuple(s.n + s.missing for s in both), limits, alpha)
+
+
+def _rise(
+    missing: tuple[int, ...], rows: tuple[int, ...], limits: Thresholds, alpha: float
+) -> Effect:
     if not all(rows):
         return Effect("missing", 0.0, limits.missing)
+    found = newcombe(missing[0], rows[0], missing[1], rows[1], alpha=2 * alpha)
     return Effect("missing", found.estimate, limits.missing, found.estimate - found.low)
 
 

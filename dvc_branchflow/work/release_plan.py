@@ -20,6 +20,8 @@ from dvc_branchflow.work.records import RunRecord, certificate_of, current_recor
 from dvc_branchflow.work.refusing import Refusal, candidate_id, refused_earlier
 from dvc_branchflow.work.staleness import is_current, stages_to_run
 
+_NEW_DATA = "new data"
+
 
 @dataclass(frozen=True, slots=True)
 class ReleasePlan:
@@ -50,6 +52,11 @@ class ReleasePlan:
     look_limit: int | None
     stages: tuple[str, ...] = ()
     looks: int = 0
+
+    @property
+    def is_for_data(self) -> bool:
+        """Whether new data is all that asks for it."""
+        return self.reason == _NEW_DATA
 
 
 def plan_release(
@@ -155,7 +162,7 @@ def _what_changed(
     if code_digest(project, spec, released) != code_digest(project, spec, current):
         return "minor", "new code"
     if pinned_outs(project, spec, released) != pins.outs:
-        return "patch", "new data"
+        return "patch", _NEW_DATA
     is_release = project.tags[previous].commit == current.sha  # made by what it holds, and proven
     if not is_release and not is_current(project, current, may_fetch=True):
         return "patch", "results were not made from what is committed"

@@ -12,6 +12,7 @@ from dvc_branchflow.cli.commands import (
     flow,
     judge,
     models,
+    monitor,
     setup,
     storage,
     tracking,
@@ -36,6 +37,11 @@ COMMANDS: tuple[Command, ...] = (
     tracking.IMPORT,
     data.REJECTS,
     compare.COMPARE,
+    monitor.LOG,
+    monitor.LABEL,
+    monitor.CHECK,
+    monitor.ALERTS,
+    monitor.ACK,
     judge.CHECK,
     setup.HOOKS,
     flow.SWITCH,
@@ -43,7 +49,10 @@ COMMANDS: tuple[Command, ...] = (
     storage.LEASE,
     setup.DEMO,
 )
-GROUPS: Mapping[str, str] = {"storage": "look after the DVC remotes"}
+GROUPS: Mapping[str, str] = {
+    "monitor": "what production saw, and whether it has drifted",
+    "storage": "look after the DVC remotes",
+}
 """The verbs whose commands have two words → what they are about."""
 
 

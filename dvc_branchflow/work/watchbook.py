@@ -1,0 +1,51 @@
+"""The checks and alerts that lie on a monitor branch."""
+
+from __future__ import annotations
+
+from dvc_branchflow.model import Role
+from dvc_branchflow.project import Project
+from dvc_branchflow.typed import decode
+from dvc_branchflow.versions import parse_tag
+from dvc_branchflow.watch import alerts, verdicts
+from dvc_branchflow.watch.alerts import Alert
+from dvc_branchflow.watch.verdicts import Check
+from dvc_branchflow.work.environments import Environment, environment
+
+_RECENT = 60  # checks that are looked back at
+
+
+def recent_checks(env: Environment) -> list[Check]:
+    """Return the checks on a branch, oldest window first; of very many, the last ones.
+
+    Raises: ConfigError: a file among them can't be read.
+    """
+    paths = _listed(env, verdicts.FOLDER)[-_RECENT:]
+    held = env.files(paths)
+    return [decode(Check, held[path], path) for path in paths if path in held]
+
+
+def all_alerts(env: Environment) -> list[Alert]:
+    """Return the alerts on a branch, oldest first. Raises: ConfigError: one can't be read."""
+    paths = _listed(env, alerts.FOLDER)
+    held = env.files(paths)
+    found = [decode(Alert, held[path], path) for path in paths if path in held]
+    return sorted(found, key=lambda alert: (alert.opened, alert.id))
+
+
+def waits_for_alert(project: Project, model: str) -> bool:
+    """Whether a model is released on new data only when an alert asks for it, and none does."""
+    asked = [env for env in environments(project) if env.spec.rule.watch.retrain]
+    held = [alert for env in asked for alert in all_alerts(env) if alert.is_open]
+    models = {parsed[0] for alert in held if (parsed := parse_tag(alert.tag))}
+    return bool(asked) and model not in models
+
+
+def environments(project: Project) -> list[Environment]:
+    """Return all monitor branches that there are."""
+    specs = [spec for spec in project.specs.values() if spec.role is Role.MONITOR]
+    return [environment(project, spec.branch) for spec in specs]
+
+
+def _listed(env: Environment, folder: str) -> list[str]:
+    held = env.data.files if env.data else {}
+    return sorted(p for p in held if p.startswith(f"{folder}/") and p.endswith(".json"))

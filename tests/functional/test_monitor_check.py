@@ -1,0 +1,232 @@
+"""Checks over a real flow: the baseline from the tag, alerts as commits, late labels, being told."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import re
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.support.flow import at_once, copy_flow, edit, error_line, have_local_branches
+from tests.support.repos import Shell, bare_origin, clone, missing_from_directory_remote
+from tests.support.watched import NEW, OLD, logged_rows, training_file, write_log
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from tests.support.flow import Flow
+
+pytestmark = pytest.mark.slow
+BRANCH = "monitor/prod"
+FIRST, SECOND, THIRD = (
+    "2026-11-02..2026-11-09", "2026-11-09..2026-11-16", "2026-11-16..2026-11-23",
+)  # fmt: skip
+
+
+def _log(flow: Flow, rows: list[dict[str, Any]]) -> None:
+    flow.branchflow("monitor", "log", "--env", "prod", write_log(flow.root / "log.jsonl", rows))
+
+
+def _check(flow: Flow, window: str, code: int = 0) -> Any:
+    done = flow.branchflow("--json", "monitor", "check", "prod", "--window", window, code=code)
+    return json.loads(done.stdout)["result"]
+
+
+def _watch(flow: Flow, settings: str) -> None:
+    text = flow.sh.git("show", "origin/main:branchflow.yaml").replace(
+        "data: data/monitor}", f"data: data/monitor, watch: {{{settings}}}}}"
+    )
+    edit(flow, "main", {"branchflow.yaml": text + "\n"}, "Set what is watched")
+
+
+def _tip(flow: Flow) -> str:
+    return flow.sh.at(flow.origin).git("rev-parse", BRANCH)
+
+
+def _show(flow: Flow, path: str) -> str:
+    return flow.sh.at(flow.origin).git("show", f"{BRANCH}:{path}")
+
+
+def _listed(flow: Flow, folder: str) -> list[str]:
+    return flow.sh.at(flow.origin).git("ls-tree", "--name-only", BRANCH, f"{folder}/").splitlines()
+
+
+def test_a_model_is_watched_from_its_first_log_to_an_answered_alert(watched: Flow) -> None:
+    assert "nothing is logged" in error_line(watched.branchflow("monitor", "check", "prod", code=3))
+    _log(watched, logged_rows(600) + logged_rows(300, tag=NEW, prefix="n"))
+    quiet = _check(watched, FIRST)
+    both = {release["tag"]: release for release in quiet["checks"][0]["releases"]}
+    assert {tag: one["baseline"]["rows"] for tag, one in both.items()} == {OLD: 3_000, NEW: 3_500}
+    for tag in (OLD, NEW):  # exactly what the tag's commit pins
+        pinned = watched.sh.git("show", f"{tag}:pins.yaml").split()[-1]
+        assert both[tag]["baseline"]["pins"] == {"split": pinned}
+        assert both[tag]["commit"] == watched.sh.git("rev-parse", f"{tag}^{{commit}}")
+    assert (quiet["opened"], quiet["joined"]) == ([], [])
+    assert _check(watched, FIRST)["commit"] is None  # the same question has its answer
+
+    _log(watched, logged_rows(600, start="2026-11-09T00:00:00", shift=3, prefix="s"))
+    loud = _check(watched, SECOND, code=1)
+    assert sorted(alert["kind"] for alert in loud["opened"]) == ["data", "outliers"]
+    assert {f["subject"] for a in loud["opened"] for s in a["seen"] for f in s["findings"]} == {
+        "size",
+        "rows",
+    }
+    tip = _tip(watched)
+    assert _check(watched, SECOND, code=1)["commit"] is None
+    assert _tip(watched) == tip
+
+    _log(watched, logged_rows(600, start="2026-11-16T00:00:00", shift=3, prefix="t"))
+    again = _check(watched, THIRD, code=1)
+    assert again["opened"] == []
+    assert [len(alert["seen"]) for alert in again["joined"]] == [2, 2]
+    assert len(_listed(watched, "alerts")) == 2
+
+    first = next(alert["id"] for alert in loud["opened"] if alert["kind"] == "data")
+    assert "answered" in watched.branchflow("monitor", "ack", first[:6], "--reason", "known").stdout
+    assert "answered by" in error_line(
+        watched.branchflow("monitor", "ack", first, "--reason", "no", code=1)
+    )
+    assert "no alert 'x'" in error_line(
+        watched.branchflow("monitor", "ack", "x", "--reason", "y", code=2)
+    )
+    assert [alert["kind"] for alert in watched.result("monitor", "alerts")] == ["outliers"]
+    everything = watched.result("monitor", "alerts", "--all", "--env", "prod")
+    assert {alert["kind"]: (alert["acknowledged"] or {}).get("reason") for alert in everything} == {
+        "data": "known",
+        "outliers": None,
+    }
+
+    page = _show(watched, "report.html")
+    assert not re.search(r"<script|https?://|url\(|@import", page)
+    assert page.count("<svg") >= 6
+    assert watched.branchflow("check", "--all").returncode == 0
+    assert missing_from_directory_remote(watched.repo, watched.store) == []
+
+
+def test_late_labels_have_their_windows_judged_again_and_both_verdicts_stay(watched: Flow) -> None:
+    _log(watched, logged_rows(400))
+    _log(watched, logged_rows(400, start="2026-11-09T00:00:00", prefix="later"))
+    before = _check(watched, FIRST)["checks"][0]
+    labels = watched.root / "labels.csv"
+    rows = {row["request_id"]: row["prediction"] for row in logged_rows(400)}
+    labels.write_text(
+        "request_id,label\n" + "".join(f"{k},{v + 7}\n" for k, v in rows.items()), encoding="utf-8"
+    )
+    watched.branchflow("monitor", "label", "--env", "prod", labels)
+    found = _check(watched, SECOND)["checks"]
+    assert [one["window"][:10] for one in found] == ["2026-11-09", "2026-11-02"]
+    later = found[1]
+    assert (later["labels"], later["earlier"]) == (400, [before["id"]])
+    quality = later["releases"][0]["quality"]
+    assert quality["metrics"]["mae"]["estimate"] == pytest.approx(7)
+    assert quality["metrics"]["bias"]["estimate"] == pytest.approx(-7)
+    assert before["releases"][0]["quality"] is None
+    stored = [json.loads(_show(watched, path)) for path in _listed(watched, "checks")]
+    assert [one["id"] for one in stored if one["window"] == before["window"]].count(
+        before["id"]
+    ) == 1
+    assert len(stored) == 3
+
+
+class _Inbox(http.server.BaseHTTPRequestHandler):
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.got.append(json.loads(body))  # type: ignore[attr-defined]
+        self.send_response(self.server.answer)  # type: ignore[attr-defined]
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_each_alert_is_told_once_by_webhook_or_command(watched: Flow) -> None:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Inbox) as server:
+        server.got, server.answer = [], 500  # type: ignore[attr-defined]
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        _watch(
+            watched, f"notify: 'http://127.0.0.1:{server.server_port}/', limits: {{outliers: 1}}"
+        )
+        _log(watched, logged_rows(400, shift=3))
+        failed = watched.branchflow("monitor", "check", "prod", "--window", FIRST, code=1)
+        assert "nobody was told" in failed.stderr
+        server.answer = 200  # type: ignore[attr-defined]
+        for _ in range(2):
+            _check(watched, FIRST, code=1)
+        server.shutdown()
+        assert [alert["kind"] for alert in server.got] == ["data", "data"]  # type: ignore[attr-defined]
+    (alert,) = watched.result("monitor", "alerts")
+    assert alert["notified"]
+    told = watched.root / "told"
+    _watch_again = watched.sh.git("show", "origin/main:branchflow.yaml")
+    text = re.sub(r"notify: '[^']*'", f"notify: 'cat >> {told}'", _watch_again)
+    edit(watched, "main", {"branchflow.yaml": text + "\n"}, "Tell by command")
+    watched.branchflow("monitor", "ack", alert["id"], "--reason", "seen")
+    _log(watched, logged_rows(400, start="2026-11-09T00:00:00", shift=3, prefix="s"))
+    for _ in range(2):
+        _check(watched, SECOND, code=1)
+    assert told.read_text(encoding="utf-8").count('"kind": "data"') == 1
+
+
+def test_an_environment_may_live_in_a_repository_of_its_own(
+    watched: Flow, tmp_path: Path, env: Mapping[str, str]
+) -> None:
+    edit(watched, "main", {".dvc/config": f"[core]\n    remote = store\n['remote \"store\"']\n    url = {watched.store}\n"}, "Name the store")  # fmt: skip
+    outside = Shell(tmp_path, dict(env))
+    sh = clone(bare_origin(tmp_path / "watch.git", outside), tmp_path / "watch", outside)
+    sh.run("git", "branchflow", "init", "--remote", str(tmp_path / "watch-store"))
+    text = (sh.cwd / "branchflow.yaml").read_text(encoding="utf-8")
+    text = text.replace(
+        "data: data/monitor}", f"data: data/monitor, watch: {{releases: {watched.origin}}}}}"
+    )
+    (sh.cwd / "branchflow.yaml").write_text(text, encoding="utf-8")
+    sh.git("commit", "-qam", "Watch another repository")
+    sh.git("push", "-q", "origin", "main")
+    log = write_log(tmp_path / "log.jsonl", logged_rows(300))
+    sh.run("git", "branchflow", "monitor", "log", "--env", "prod", log)
+    done = sh.run("git", "branchflow", "--json", "monitor", "check", "prod", "--window", FIRST)
+    (release,) = json.loads(done.stdout)["result"]["checks"][0]["releases"]
+    assert release["baseline"]["rows"] == 3_000
+    assert release["commit"] == watched.sh.git("rev-parse", f"{OLD}^{{commit}}")
+    assert BRANCH not in watched.sh.git("ls-remote", watched.origin)
+
+
+def test_two_who_log_at_once_both_get_their_rows_in(watched: Flow) -> None:
+    other = watched.new_clone("other")
+    logs = [
+        write_log(watched.root / f"{name}.jsonl", logged_rows(50, prefix=name)) for name in "ab"
+    ]
+    ended = at_once(
+        *((flow.sh, ("git", "branchflow", "monitor", "log", "--env", "prod", log))
+          for flow, log in zip((watched, other), logs, strict=True))
+    )  # fmt: skip
+    assert [one.returncode for one in ended] == [0, 0], ended
+    quiet = _check(watched, FIRST)["checks"][0]
+    assert quiet["rows"] == 100
+
+
+def test_a_release_without_a_recipe_is_judged_by_what_is_trained_on_and_logged(
+    watched_template: Path, tmp_path: Path, env: Mapping[str, str]
+) -> None:
+    flow = copy_flow(watched_template, tmp_path / "team", env, local=False)
+    have_local_branches(flow.sh)
+    flow.sh.git("switch", "-q", "--detach")
+    rows = [{**row, "tag": "m@v1.0.1", "value": 100.0} for row in logged_rows(250)]
+    _log(flow, rows)
+    (release,) = _check(flow, FIRST)["checks"][0]["releases"]
+    assert [feature["name"] for feature in release["features"]] == ["value"]
+
+
+def test_sync_retrains_a_watched_model_only_while_an_alert_is_open(watched: Flow) -> None:
+    _watch(watched, "retrain: true")
+    _log(watched, logged_rows(400, shift=3))
+    watched.ingest(training_file(watched.root / "inbox", "third", 50), partition="2024-05")
+    steps = {step["branch"]: step["verdict"] for step in watched.result("sync")}
+    assert steps["stable/m"] == "waiting"
+    _check(watched, FIRST, code=1)
+    assert watched.result("sync", "--dry-run")[-1]["verdict"] == "behind"
+    steps = {step["branch"]: step["tag"] for step in watched.result("sync")}
+    assert steps["stable/m"] == "m@v1.1.2"
