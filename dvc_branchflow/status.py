@@ -12,9 +12,11 @@ from dvc_branchflow.model import PIPELINE_ROLES, Branch, Out, Role, Sha
 from dvc_branchflow.project import Project
 from dvc_branchflow.versions import latest_version, release_tag
 from dvc_branchflow.work.commits import CommitData, read_commits
+from dvc_branchflow.work.environments import environment
 from dvc_branchflow.work.records import certificate_of
 from dvc_branchflow.work.registry import events_of
 from dvc_branchflow.work.staleness import is_current
+from dvc_branchflow.work.watchbook import count_open
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,7 @@ class BranchStatus:
         release: its newest release (stable branches).
         channels: channel → the version of its model that is in it (stable branches).
         next_command: what brings it up to date, None where nothing does.
+        alerts: that are open (monitor branches).
     """
 
     branch: Branch
@@ -57,6 +60,7 @@ class BranchStatus:
     channels: Mapping[str, str]
     certificate: str | None
     next_command: str | None
+    alerts: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +107,9 @@ def _row(
     behind, unpinned = _lags(project, spec, mine, data, counts)
     is_up = spec.role not in PIPELINE_ROLES or is_current(project, mine)
     model = _model(spec)
+    alerts = count_open(environment(project, spec.branch)) if spec.role is Role.MONITOR else 0
     last = latest_version(project.tags, model) if model else None
+    command = _next(spec, mine, behind, unpinned, is_up=is_up, is_released=last is not None)
     return BranchStatus(
         branch=spec.branch,
         role=spec.role,
@@ -119,7 +125,8 @@ def _row(
         release=release_tag(model, last) if model and last else None,
         channels=_channels(events.get(model or "", ())),
         certificate=_certificate(project, spec, mine),
-        next_command=_next(spec, mine, behind, unpinned, is_up=is_up, is_released=last is not None),
+        next_command="git branchflow monitor alerts" if alerts else command,
+        alerts=alerts,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dvc_branchflow.errors import ConfigError
 from dvc_branchflow.model import Role
 from dvc_branchflow.project import Project
 from dvc_branchflow.typed import decode
@@ -30,6 +31,18 @@ def all_alerts(env: Environment) -> list[Alert]:
     held = env.files(paths)
     found = [decode(Alert, held[path], path) for path in paths if path in held]
     return sorted(found, key=lambda alert: (alert.opened, alert.id))
+
+
+def count_open(env: Environment) -> int:
+    """Return how many alerts of a branch are open; one that can't be read counts as such."""
+    held = env.files(_listed(env, alerts.FOLDER))
+    count = 0
+    for path, content in held.items():
+        try:
+            count += decode(Alert, content, path).is_open
+        except ConfigError:
+            count += 1
+    return count
 
 
 def waits_for_alert(project: Project, model: str) -> bool:

@@ -75,6 +75,8 @@ def test_a_model_is_watched_from_its_first_log_to_an_answered_alert(watched: Flo
         "size",
         "rows",
     }
+    watched.sh.git("fetch", "-q")
+    assert "2 open alerts" in watched.branchflow("status").stdout
     tip = _tip(watched)
     assert _check(watched, SECOND, code=1)["commit"] is None
     assert _tip(watched) == tip

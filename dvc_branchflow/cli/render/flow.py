@@ -114,6 +114,8 @@ def _state(row: BranchStatus) -> str:
     parts += [colour(f"pins nothing of {name} yet", "warn") for name in row.unpinned]
     if not row.is_current and not row.unpinned:
         parts.append(colour("results not made from what is committed", "warn"))
+    if row.alerts:
+        parts.append(colour(count(row.alerts, "open alert"), "bad"))
     if row.unpushed:
         parts.append(colour(f"{count(row.unpushed, 'commit')} not pushed", "warn"))
     return "; ".join(parts) or colour("up to date", "good")
