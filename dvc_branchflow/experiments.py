@@ -22,7 +22,6 @@ from dvc_branchflow.work.transfer import Report
 from dvc_branchflow.work.views import RunView, Wanted, model_of, views_of_commits
 from dvc_branchflow.work.worktrees import branch_lock
 
-_NAMED = 3
 _LISTED = 10
 
 
@@ -217,8 +216,10 @@ def _group(runs: Sequence[RunView], metric: str | None, *, is_lower: bool) -> Ex
 
 def _notes(views: Sequence[RunView], metric: str | None) -> Iterator[str]:
     yield from (f"{view.name}: {problem}" for view in views for problem in view.problems)
-    if any(metric in view.test_side for view in views):
-        seen = {name for view in views for name in view.test_side}
-        others = sorted({name for view in views for name in view.metrics} - seen)
-        instead = f"; pick by {' or '.join(others[:_NAMED])}" if others else ""
-        yield f"'{metric}' is measured on the test side, which each pick by it spends{instead}"
+    if metric is None or not any(metric in view.test_side for view in views):
+        return
+    seen = {name for view in views for name in view.test_side}
+    others = sorted({name for view in views for name in view.metrics} - seen)
+    alike = [name for name in others if name.rpartition(":")[2] == metric.rpartition(":")[2]]
+    instead = f"; pick by {alike[0]}" if alike else ""
+    yield f"'{metric}' is measured on the test side, which each pick by it spends{instead}"

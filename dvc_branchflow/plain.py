@@ -6,8 +6,9 @@ JSON and TOML where DVC takes them for params and metrics.
 from __future__ import annotations
 
 import json
+import math
 import re
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Mapping
 from typing import Any
 
 from dvc_branchflow.errors import ConfigError
@@ -15,6 +16,7 @@ from dvc_branchflow.errors import ConfigError
 MAX_YAML_BYTES = 16 * 1024 * 1024
 MAX_DEPTH = 100
 MAX_NODES = 1_000_000
+_IN_LINE = {None, "", "'", '"'}  # plain ones of Python's and of libyaml's parser, and quoted ones
 # libyaml's composer recurses: thousands of brackets end the process, not the call.
 _MAYBE_DEEP = re.compile(rb"(?:[-?:][ \t]+){50}|^ {150}", re.MULTILINE)
 _MAYBE_ALIAS = re.compile(rb"(?:^|[\s\[{,:-])[*&][^\s]", re.MULTILINE)
@@ -88,6 +90,69 @@ def load_values(data: bytes, path: str) -> Any:
     except (ValueError, RecursionError) as error:
         reason = " ".join(str(error).split())
         raise ConfigError(f"'{path}' is not valid {suffix.upper()}: {reason[:200]}") from error
+
+
+def with_values(data: bytes, path: str, values: Mapping[str, object]) -> bytes | None:
+    """Return a YAML or JSON file with other values, all else as it is written, comments too.
+
+    Args:
+        data: a file that `load_values` takes.
+        values: dotted name → the new one. Only single values and lists in brackets can be changed.
+    Returns: None where a name is not there, or its value can't be changed alone. Whether the file
+        then says what it should is for the caller to see.
+    """
+    import yaml
+
+    try:
+        text = data.decode()
+    except UnicodeDecodeError:  # YAML may be UTF-16
+        return None
+    nodes = {} if path.endswith(".toml") else _nodes(text)
+    edits: list[tuple[int, int, str]] = []
+    for name, value in values.items():
+        node: Any = nodes.get(name)
+        is_single = isinstance(node, yaml.ScalarNode) and node.style in _IN_LINE
+        if not (is_single or (isinstance(node, yaml.SequenceNode) and node.flow_style)):
+            return None
+        edits.append((node.start_mark.index, node.end_mark.index, _in_line(value, path)))
+    for start, end, new in sorted(edits, reverse=True):
+        text = text[:start] + new + text[end:]
+    return text.encode()
+
+
+def _nodes(text: str) -> dict[str, Any]:
+    """The nodes in mappings by dotted name, each with its place in the text."""
+    import yaml
+
+    try:
+        _refuse_traps(text.encode(), "", aliases=True)
+        root = yaml.compose(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except (ConfigError, yaml.YAMLError):  # JSON need not be YAML: its escapes are others
+        return {}
+    found: dict[str, Any] = {}
+    waiting = [("", root)]
+    while waiting:
+        start, node = waiting.pop()
+        for key, value in node.value if isinstance(node, yaml.MappingNode) else ():
+            found[f"{start}{key.value}"] = value
+            waiting.append((f"{start}{key.value}.", value))
+    return found
+
+
+def _in_line(value: object, path: str) -> str:
+    """A value as it stands on a line of a YAML or JSON file."""
+    import yaml
+
+    as_json = json.dumps(value, ensure_ascii=False)
+    if path.endswith(".json"):
+        return as_json
+    plain = str(yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=math.inf))
+    plain = plain.removesuffix("...\n").removesuffix("\n")
+    try:
+        read = load_yaml(f"[{plain}]".encode(), path)  # it may come to stand in brackets
+    except ConfigError:
+        return as_json
+    return plain if repr(read) == repr([value]) else as_json
 
 
 def dump_yaml(value: object) -> bytes:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from dvc_branchflow.errors import ConfigError, FlowError
 from dvc_branchflow.git import Change
 from dvc_branchflow.git.lines import merged
-from dvc_branchflow.gitobjects import EXECUTABLE_MODE, FILE_MODE, Entry
-from dvc_branchflow.plain import load_values
+from dvc_branchflow.gitobjects import EXECUTABLE_MODE, FILE_MODE
+from dvc_branchflow.plain import load_values, with_values
 from dvc_branchflow.policy.any_branch import MAX_GIT_BYTES
 from dvc_branchflow.project import Project
 from dvc_branchflow.query import flat
@@ -48,13 +48,16 @@ def plan_params(
     changes: list[Change] = []
     params: dict[str, tuple[object, object]] = {}
     for path in paths:
-        old, content = _merged(project, experiment, path, (base, made, tip))
+        old, theirs, now = (_content(project, one, path) for one in (base, made, tip))
+        values = [_values(content, path) for content in (old, theirs, now)]
+        wanted = _wanted(experiment, *values)
         prefix = f"{path}:" if len(paths) > 1 else ""
-        before, after = _values(old, path), _values(content, path)
-        for name in dict.fromkeys([*before, *after]):
-            if repr(before.get(name)) != repr(after.get(name)):  # NaN is no other NaN's equal
-                params[prefix + name] = (before.get(name), after.get(name))
-        if content != old:
+        for name in dict.fromkeys([*values[2], *wanted]):
+            pair = (values[2].get(name), wanted.get(name))
+            if _differ(*pair):
+                params[prefix + name] = pair
+        content = _merged(project, path, wanted, old, theirs, now)
+        if content != now:
             changes.append(Change(path, content, mode=_mode(tip, path)))
     return ParamsPlan(tuple(changes), params)
 
@@ -92,39 +95,75 @@ def _is_gone(path: str, made: CommitData, sides: Sequence[CodeBoundary]) -> bool
     return path not in made.files and any(side.is_param(path) for side in sides)
 
 
-def _merged(
-    project: Project, experiment: Experiment, path: str, sides: Sequence[CommitData]
-) -> tuple[bytes, bytes]:
-    """What a param file holds on the branch, and what it is to hold."""
-    entries = [side.files.get(path) for side in sides]
-    base, theirs, ours = (_content(project, entry, path) for entry in entries)
-    if ours in {base, theirs}:
-        return ours, theirs
-    content = merged(project.git, base, ours, theirs)
-    if content is None or not _is_true(path, base, theirs, ours, content):
+def _wanted(
+    experiment: Experiment,
+    base: Mapping[str, object],
+    theirs: Mapping[str, object],
+    ours: Mapping[str, object],
+) -> dict[str, object]:
+    """Each param as the experiment has it where it changed it, and else as the branch has it."""
+    changed = [n for n in {**base, **theirs} if _differ(base.get(n), theirs.get(n))]
+    both = [
+        name
+        for name in changed
+        if _differ(ours.get(name), base.get(name)) and _differ(ours.get(name), theirs.get(name))
+    ]
+    if both:
         raise FlowError(
-            f"'{path}' changed on the branch since experiment '{experiment.name}' ran, where the "
-            "experiment changed it as well",
-            hint=f"dvc exp apply {experiment.name}  # on the branch; then commit '{path}' alone",
+            f"the branch changed {', '.join(map(repr, both[:_NAMED]))} in another way since "
+            f"experiment '{experiment.name}' ran",
+            hint="set it on the branch, and commit",
         )
-    return ours, content
+    wanted = {name: value for name, value in ours.items() if name in theirs or name not in base}
+    return wanted | {name: theirs[name] for name in changed if name in theirs}
 
 
-def _is_true(path: str, base: bytes, theirs: bytes, ours: bytes, content: bytes) -> bool:
-    """Whether each param is the experiment's where that changed it, and else the branch's."""
+def _merged(
+    project: Project,
+    path: str,
+    wanted: Mapping[str, object],
+    base: bytes,
+    theirs: bytes,
+    ours: bytes,
+) -> bytes:
+    """The branch's param file with the wanted values; of the rest as much as can be kept.
+
+    DVC lays the whole file out anew where it sets a param, so that a merge is the second best.
+    """
+    now = _values(ours, path)
+    edited = {name: value for name, value in wanted.items() if _differ(now.get(name), value)}
+    candidates: tuple[Callable[[], bytes | None], ...] = (
+        lambda: ours,
+        lambda: with_values(ours, path, edited),
+        lambda: merged(project.git, base, ours, theirs),
+        lambda: theirs if ours == base else None,
+    )
+    for candidate in candidates:
+        content = candidate()
+        if content is not None and _holds(content, path, wanted):
+            return content
+    raise FlowError(
+        f"'{path}' changed too much on the branch for its params to be set there",
+        hint=f"set by hand, and commit: {', '.join(list(edited)[:_NAMED])}",
+    )
+
+
+def _holds(content: bytes, path: str, wanted: Mapping[str, object]) -> bool:
     try:
-        old, new, now, made = (
-            {name: repr(value) for name, value in _values(one, path).items()}
-            for one in (base, theirs, ours, content)
-        )
+        found = _values(content, path)
     except ConfigError:
         return False
-    wanted = {n: v for n, v in now.items() if n in new or n not in old}
-    wanted |= {n: v for n, v in new.items() if n not in old or old[n] != v}
-    return made == wanted
+    return found.keys() == wanted.keys() and not any(
+        _differ(found[name], value) for name, value in wanted.items()
+    )
 
 
-def _content(project: Project, entry: Entry | None, path: str) -> bytes:
+def _differ(one: object, other: object) -> bool:
+    return repr(one) != repr(other)  # so that NaN equals NaN, and 1 is not 1.0
+
+
+def _content(project: Project, data: CommitData, path: str) -> bytes:
+    entry = data.files.get(path)
     if entry is None:
         return b""
     is_plain = entry.mode in {FILE_MODE, EXECUTABLE_MODE}

@@ -147,14 +147,14 @@ def as_json(value: Any, *, depth: int = MAX_DEPTH) -> Any:
 
 
 def named_metrics(metrics: Mapping[str, Any]) -> Iterator[tuple[str, str, float]]:
-    """Yield name, file and value of each finite number in metrics files.
+    """Yield name, file and value of each finite number in metrics files, by file and name.
 
     The name is dotted; of another file than `metrics.json`, where there are several, `FILE:NAME`.
     """
     files = sorted(metrics, key=lambda file: file != METRICS_FILE)
     for file in files:
         prefix = "" if file == METRICS_FILE or len(files) == 1 else f"{file}:"
-        for key, value in flat(metrics[file]).items():
+        for key, value in sorted(flat(metrics[file]).items()):
             if is_number(value) and is_finite(value):
                 yield prefix + key, file, value
 

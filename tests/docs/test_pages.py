@@ -22,7 +22,17 @@ TRAINS = {"README.md", "docs/tutorial.md"}  # these fit models and run the templ
 # Pages that go through real pipelines; the others stay in `make test-fast`.
 RUNS = {
     f"docs/how-to/{name}.md"
-    for name in ("adopt", "ci", "failed-run", "gates", "retrain", "rules", "test-side", "undo")
+    for name in (
+        "adopt",
+        "ci",
+        "compare",
+        "failed-run",
+        "gates",
+        "retrain",
+        "rules",
+        "test-side",
+        "undo",
+    )
 }
 
 

@@ -196,7 +196,7 @@ def test_params_are_taken_and_nothing_else(flow_git: Git, pinned: Sha, dev: Sha)
     made = promoted(flow_git, "fox")
     assert made.commit == flow_git.resolve("dev/m")
     assert flow_git.text("diff-tree", "-r", "--name-only", dev, made.commit or "") == "params.yaml"
-    assert content(flow_git, "dev/m", "params.yaml") == content(flow_git, sha, "params.yaml")
+    assert content(flow_git, "dev/m", "params.yaml") == "model:\n  kind: boosting\n  seed: 17"
     trailers = flow_git.text("log", "-1", "--format=%(trailers:key=Experiment,valueonly)", "dev/m")
     assert trailers.strip() == f"fox@{sha}"
     again = promoted(flow_git, "fox")
@@ -242,7 +242,7 @@ def test_params_that_the_branch_changed_too_are_a_conflict(
 ) -> None:
     experiment(flow_git, "fox", dev, {"params.yaml": theirs.encode()})
     tip = put(flow_git, "dev/m", {"params.yaml": ours.encode()})
-    with pytest.raises(FlowError, match=r"'params\.yaml' changed on the branch since"):
+    with pytest.raises(FlowError, match=r"the branch changed '.*' in another way since"):
         promoted(flow_git, "fox")
     assert flow_git.resolve("dev/m") == tip
 

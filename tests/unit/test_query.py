@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from dvc_branchflow.errors import UsageError
 from dvc_branchflow.query import Order, flat, ordered, parse_condition, parse_order, require_known
@@ -53,17 +51,6 @@ def test_condition_that_does_not_hold(text: str) -> None:
 def test_what_is_no_condition_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="is no condition"):
         parse_condition(text)
-
-
-@given(
-    st.text(max_size=60), st.dictionaries(st.text(max_size=5), st.floats() | st.text() | st.none())
-)
-def test_no_condition_ends_in_a_traceback(text: str, values: dict[str, object]) -> None:
-    try:
-        condition = parse_condition(text)
-    except UsageError:
-        return
-    condition.holds(values)
 
 
 def test_order_takes_the_last_word_only_if_it_is_a_way() -> None:

@@ -104,21 +104,25 @@ def experiments(found: ExperimentList) -> str:
     lines: list[str] = []
     for group in found.groups:
         lines += [_group(group, found.by), ""]
-    best = [run.name for group in found.groups for run in group.runs if run.commit in group.best]
+    best = [run for group in found.groups for run in group.runs if run.commit in group.best]
     if best:
         way = "lowest" if found.is_lower else "highest"
-        lines.append(f"* {way} {found.by}: {', '.join(map(cell, best))}")
+        lines.append(f"* {way} {cell(found.by)}: {', '.join(cell(run.name) for run in best)}")
     if len(found.groups) > 1:
         note = "ranked apart" if found.by else "apart"
         lines.append(colour(f"{note}: evaluated on different splits, samples or pins", "warn"))
     lines += [colour(printable(note), "warn") for note in found.notes]
+    if len(best) == 1 and best[0].baseline:
+        lines.append(f"next: git branchflow promote --experiment {cell(best[0].name)}")
     return "\n".join(lines).rstrip()
 
 
 def _group(group: ExperimentGroup, by: str | None) -> str:
     runs = group.runs
+    measured = {name for run in runs for name in run.test_side}
     every = dict.fromkeys(name for run in runs for name in run.metrics)
-    metrics = list(dict.fromkeys([*([by] if by else []), *list(every)[:_METRICS]]))
+    unspent_first = sorted(every, key=lambda name: (name != by, name in measured))
+    metrics = unspent_first[:_METRICS]
     params = _differing([run.params for run in runs])[:_PARAMS_OF_EXPERIMENTS]
     names = [run.name if run.baseline else f"{run.name} (baseline)" for run in runs]
     columns = [Column("run", names)]
