@@ -46,7 +46,7 @@ from dvc_branchflow.monitor import check as monitor_check
 from dvc_branchflow.monitor import label, log
 from dvc_branchflow.policy import catalog, places
 from dvc_branchflow.stats import intervals
-from dvc_branchflow.storage import lease, trace, usage
+from dvc_branchflow.storage import lease, repair, trace, usage, verify
 from dvc_branchflow.watch import alerts, quality, settings, verdicts
 from dvc_branchflow.work import (
     appending,
@@ -58,6 +58,7 @@ from dvc_branchflow.work import (
     release_plan,
     releasing,
     running,
+    verification,
 )
 
 DOCS = Path(__file__).resolve().parent
@@ -162,6 +163,11 @@ _RESULTS: Mapping[str, tuple[str, tuple[type, ...]]] = {
             trace.Origin,
         ),
     ),
+    "storage verify": (
+        "Verification",
+        (verify.Verification, verification.Finding, verify.ReleaseProof),
+    ),
+    "storage repair": ("RepairOutcome", (repair.RepairOutcome, repair.Repaired)),
     "storage lease": ("LeaseOutcome", (lease.LeaseOutcome,)),
     "demo": ("DemoOutcome", (demo_module.DemoOutcome,)),
 }

@@ -29,21 +29,24 @@ from dvc_branchflow.rollout import (
 from dvc_branchflow.runs import SyncStep, run, sync
 from dvc_branchflow.status import FlowStatus, status
 from dvc_branchflow.storage.lease import LeaseOutcome, lease
+from dvc_branchflow.storage.repair import RepairOutcome, repair
 from dvc_branchflow.storage.trace import Trace, trace
 from dvc_branchflow.storage.usage import Usage, usage
+from dvc_branchflow.storage.verify import Verification, verify
 from dvc_branchflow.switch import SwitchOutcome, switch
 from dvc_branchflow.work.ranking import Choice
+from dvc_branchflow.work.verification import VerifyRequest
 from dvc_branchflow.work.views import RunView
 
 __all__ = [
     "AssignOutcome", "BranchflowError", "CheckRequest", "Choice", "Comparison", "ExperimentList",
     "ExportOutcome", "FlowStatus", "ImportOutcome", "IngestOutcome", "IngestRequest", "InitPlan",
     "InitRequest", "LeaseOutcome", "ModelChannels", "ParamsOutcome", "PinOutcome", "Project",
-    "PromoteOutcome", "RunList", "RunView", "RunsRequest", "SwitchOutcome", "SyncStep", "Trace",
-    "Usage", "Verdict", "Violation", "assign", "check", "compare", "experiments", "export_runs",
-    "history", "import_runs", "ingest", "init", "lease", "open_project", "pin", "promote",
-    "promote_params", "release", "rollback", "run", "runs", "show", "status", "switch", "sync",
-    "trace", "usage",
+    "PromoteOutcome", "RepairOutcome", "RunList", "RunView", "RunsRequest", "SwitchOutcome",
+    "SyncStep", "Trace", "Usage", "Verdict", "Verification", "VerifyRequest", "Violation",
+    "assign", "check", "compare", "experiments", "export_runs", "history", "import_runs", "ingest",
+    "init", "lease", "open_project", "pin", "promote", "promote_params", "release", "repair",
+    "rollback", "run", "runs", "show", "status", "switch", "sync", "trace", "usage", "verify",
 ]  # fmt: skip
 
 

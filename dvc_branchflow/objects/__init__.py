@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from dvc_branchflow.errors import StorageError
-from dvc_branchflow.objects.base import Store, Stored, Trash, object_key
+from dvc_branchflow.objects.base import Store, Stored, Trash, is_md5, object_key
 from dvc_branchflow.objects.bucket import BucketStore
 from dvc_branchflow.objects.cache import Cache
 from dvc_branchflow.objects.clients import bucket_client
@@ -30,6 +30,7 @@ __all__ = [
     "Store",
     "Stored",
     "Trash",
+    "is_md5",
     "named_remotes",
     "object_key",
     "open_store",

@@ -40,6 +40,9 @@ class Store(Protocol):
     def get(self, targets: Mapping[Oid, Path]) -> None:
         """Copy objects to files that appear only when whole and proven by their md5."""
 
+    def digests(self, oids: Iterable[Oid]) -> dict[Oid, str]:
+        """Read objects where they are, and return the md5 of each one's content; of those there."""
+
     def listing(self) -> Iterator[Stored]:
         """Yield every DVC object that is there, in no order, without holding them all.
 
@@ -75,6 +78,11 @@ def oid_of(key: str) -> Oid | None:
     """Return the object that lies at a key below the root; None: it is not DVC's."""
     match = _KEY.fullmatch(key)
     return Oid(match[1] + match[2]) if match else None
+
+
+def is_md5(etag: str | None, oid: Oid) -> bool:
+    """Whether a server's etag is the md5 of the content; on many it is, unless it encrypts."""
+    return etag is not None and etag.strip('"') == oid[:32]
 
 
 def absent(oid: Oid, where: str) -> StorageError:

@@ -12,7 +12,7 @@ from typing import Any
 
 from dvc_branchflow.errors import StorageError
 from dvc_branchflow.model import Oid
-from dvc_branchflow.objects.base import PREFIX, Stored, absent, object_key, oid_of
+from dvc_branchflow.objects.base import PREFIX, Stored, absent, is_md5, object_key, oid_of
 from dvc_branchflow.objects.crew import MOST, Pace, each
 from dvc_branchflow.objects.files import CHUNK, md5, prove, require, save
 
@@ -67,6 +67,23 @@ class BucketStore:
         with self._reached():
             each(targets.items(), self._download, Pace(self._jobs))
 
+    def digests(self, oids: Iterable[Oid]) -> dict[Oid, str]:
+        """Read objects, and return the md5 of each one's content; of those that are there."""
+        found: dict[Oid, str] = {}
+
+        def hash_one(oid: Oid) -> None:
+            digest = md5()
+            try:
+                for piece in self._pieces(oid):
+                    digest.update(piece)
+            except FileNotFoundError:
+                return
+            found[oid] = digest.hexdigest()
+
+        with self._reached():
+            each(oids, hash_one, Pace(self._jobs))
+        return found
+
     def listing(self) -> Iterator[Stored]:
         """Yield every DVC object that is there."""
         return self._listed(PREFIX)
@@ -98,7 +115,7 @@ class BucketStore:
             made = self._store.put(object_key(oid), content, mode="create")
         except AlreadyExistsError:
             meta = self._head(oid)
-            return meta is not None and _is_md5(meta["e_tag"], oid)
+            return meta is not None and is_md5(meta["e_tag"], oid)
         except (BaseError, NotImplementedError) as error:
             if not _NO_CONDITIONS.search(str(error)):
                 raise
@@ -116,7 +133,7 @@ class BucketStore:
 
     def _require_arrived(self, oid: Oid, made: Mapping[str, Any], size: int) -> None:
         """Raise where neither the md5 in the server's answer nor the size there is the object's."""
-        if _is_md5(made["e_tag"], oid):
+        if is_md5(made["e_tag"], oid):
             return
         meta = self._head(oid)
         if meta is None or int(meta["size"]) != size:
@@ -179,11 +196,6 @@ class BucketStore:
 
 def _size_in_flight(item: tuple[Oid, Path]) -> int:
     return min(os.stat(item[1]).st_size, _PART_BYTES * _PARTS_AT_ONCE)
-
-
-def _is_md5(etag: str | None, oid: Oid) -> bool:
-    """Whether a server's etag is the md5 of the content; on many it is, unless it encrypts."""
-    return etag is not None and etag.strip('"') == oid[:32]
 
 
 def _version(found: os.stat_result) -> tuple[int, int]:

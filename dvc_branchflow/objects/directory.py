@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -10,7 +11,7 @@ from pathlib import Path
 from dvc_branchflow.errors import StorageError
 from dvc_branchflow.model import Oid
 from dvc_branchflow.objects.base import PREFIX, Stored, absent, object_key, oid_of
-from dvc_branchflow.objects.files import copy
+from dvc_branchflow.objects.files import copy, md5
 from dvc_branchflow.objects.processes import spread
 
 
@@ -52,6 +53,12 @@ class DirectoryStore:
                 raise absent(oid, self._name)
         spread(self._get, list(targets.items()), [there[oid] for oid in targets])
 
+    def digests(self, oids: Iterable[Oid]) -> dict[Oid, str]:
+        """Read objects, and return the md5 of each one's content; of those that are there."""
+        sizes = self.sizes(oids)
+        found = spread(self._digests, list(sizes), list(sizes.values()))
+        return {oid: digest for oid, digest in found if digest}
+
     def listing(self) -> Iterator[Stored]:
         """Yield every DVC object that is there."""
         before = self._require_root()
@@ -83,6 +90,18 @@ class DirectoryStore:
             except OSError as error:
                 raise self._unreachable(error) from error
         return []
+
+    def _digests(self, oids: Sequence[Oid]) -> list[tuple[Oid, str]]:
+        found: list[tuple[Oid, str]] = []
+        for oid in oids:
+            try:
+                with open(self._root / object_key(oid), "rb", buffering=0) as file:
+                    found.append((oid, hashlib.file_digest(file, md5).hexdigest()))
+            except FileNotFoundError:
+                found.append((oid, ""))
+            except OSError as error:
+                raise self._unreachable(error) from error
+        return found
 
     def _require_root(self) -> tuple[int, int]:
         """Return which directory the root is, for it may be mounted. Raises: StorageError."""

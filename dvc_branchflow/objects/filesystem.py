@@ -16,7 +16,7 @@ from dvc_branchflow.model import Oid
 from dvc_branchflow.objects.base import PREFIX, Stored, absent, object_key, oid_of
 from dvc_branchflow.objects.config import RemoteConfig
 from dvc_branchflow.objects.crew import MOST, Pace, each
-from dvc_branchflow.objects.files import appearing, prove
+from dvc_branchflow.objects.files import appearing, md5, prove, read
 
 # What file systems call the time of the last change.
 _TIMES = ("mtime", "modified", "last_modified", "LastModified", "updated", "created")
@@ -79,6 +79,27 @@ class FileSystemStore:
         """Download objects, each proven by its md5."""
         with self._reached():
             each(targets.items(), self._download, Pace(self._jobs))
+
+    def digests(self, oids: Iterable[Oid]) -> dict[Oid, str]:
+        """Read objects, and return the md5 of each one's content; of those that are there."""
+        found: dict[Oid, str] = {}
+
+        def hash_one(oid: Oid) -> None:
+            digest = md5()
+            try:
+                with self._fs.open(self._path(oid), "rb") as file:
+                    for piece in read(file):
+                        digest.update(piece)
+            except FileNotFoundError:
+                return
+            found[oid] = digest.hexdigest()
+
+        wanted = list(oids)
+        with self._reached():
+            each(wanted, hash_one, Pace(self._jobs))
+            if len(found) < len(wanted):
+                self._require_home()
+        return found
 
     def listing(self) -> Iterator[Stored]:
         """Yield every DVC object that is there, a folder at a time."""

@@ -17,7 +17,7 @@ from dvc_branchflow.work.graph import Graph
 from dvc_branchflow.work.leases import Lease, add_leases
 from dvc_branchflow.work.naming import Named
 from dvc_branchflow.work.parts import KeyParts
-from dvc_branchflow.work.reach import Reach, add_run_caches, find_reach, spread, unread
+from dvc_branchflow.work.reach import Reach, add_run_caches, files_behind, find_reach, unread
 from dvc_branchflow.work.roots import EXPERIMENTS, Holder, Kind, Problem, Roots, add_roots
 from dvc_branchflow.work.stock import Stock, shared_remotes, take_stock
 from dvc_branchflow.work.transfer import Report
@@ -82,11 +82,11 @@ def take_census(
     add_roots(project, roots)
     _drop_experiments(project, roots, _since(now, retention.experiments))
     graph = Graph(project.git, roots, lost)
-    reach = find_reach(graph, roots, _lines(project, roots), now)
+    reach = find_reach(graph, roots, lines_of(project, roots), now)
     pairs = sorted({(held.mask, held.tips) for held in reach.outs.values()})
     numbers = {pair: number for number, pair in enumerate(pairs)}
     tags = {oid: numbers[held.mask, held.tips] for oid, held in reach.outs.items()}
-    parts, reasons = spread(project, tags, stock, report)
+    parts, reasons = files_behind(project, tags, stock.remotes, report)
     bad = [problem for problem in unread(reach, reasons) if problem.id not in lost]
     return Census(
         reach=reach,
@@ -123,17 +123,14 @@ def _drop_experiments(project: Project, roots: Roots, oldest_seconds: float) -> 
     tips -= {sha for sha in tips if made[sha].seconds < oldest_seconds}
 
 
-def _lines(project: Project, roots: Roots) -> list[Line]:
-    """The branches with how long their commits keep data; for ever where they have no role."""
+def lines_of(project: Project, roots: Roots) -> list[Line]:
+    """Return the branches with how long their commits keep data; for ever where without a role."""
     roles: dict[str, Role] = {name: spec.role for name, spec in project.specs.items()}
     periods = project.config.retention.roles
-    return [
-        Line(
-            Branch(holder.name),
-            tip,
-            periods.get(roles[holder.name]) if holder.name in roles else None,
-        )
-        for holder, tips in roots.tips.items()
-        if holder.kind is Kind.BRANCH
-        for tip in tips
-    ]
+    found: list[Line] = []
+    for holder, tips in roots.tips.items():
+        if holder.kind is Kind.BRANCH:
+            role = roles.get(holder.name)
+            period = periods.get(role) if role else None
+            found += [Line(Branch(holder.name), tip, period) for tip in tips]
+    return found

@@ -11,6 +11,7 @@ from dvc_branchflow.errors import ConfigError
 from dvc_branchflow.git import Git
 from dvc_branchflow.gitobjects import EXECUTABLE_MODE, FILE_MODE, Entry
 from dvc_branchflow.metafiles import (
+    OutOptions,
     Pipeline,
     is_pointer,
     parse_lock,
@@ -86,11 +87,16 @@ class Metadata:
             pipeline = self.pipelines.get(folder, Pipeline())
             for out in (out for stage in stages for out in stage.outs.values()):
                 options = pipeline.options_for(out.path)
-                if options is None and is_in_git(out.path):
-                    continue
-                if options is None or (options.is_cached and options.is_pushed):
+                if is_pushed(options, out.path, is_in_git):
                     found[out.path] = replace(out, remote=options.remote if options else None)
         return found
+
+
+def is_pushed(options: OutOptions | None, path: str, is_in_git: Callable[[str], bool]) -> bool:
+    """Whether a locked out goes to a DVC remote, by what its pipeline declares (None: nothing)."""
+    if options is None:
+        return not is_in_git(path)
+    return options.is_cached and options.is_pushed
 
 
 def read_commit(git: Git, sha: Sha) -> CommitData:

@@ -96,14 +96,17 @@ class Graph:
     def named(self, step: Step) -> Iterator[Named]:
         """Yield the objects that the files of a step name, and remember what can't be read."""
         for path, entry in step.files.items():
-            if entry is None or not is_naming(path):
-                continue
-            found = self._named.get((entry.sha, path), ())
-            if isinstance(found, _Unreadable):
-                self._say(f"'{path}' in commit {step.node.sha[:10]}", found.why, entry.sha)
-                yield from (Named(oid, path, is_stored=False) for oid in found.oids)
-            else:
-                yield from found
+            if entry is not None and is_naming(path):
+                yield from self.named_in(step, path, entry)
+
+    def named_in(self, step: Step, path: str, entry: Entry) -> Iterator[Named]:
+        """Yield the objects that one file of a step's commit names."""
+        found = self._named.get((entry.sha, path), ())
+        if not isinstance(found, _Unreadable):
+            yield from found
+            return
+        self._say(f"'{path}' in commit {step.node.sha[:10]}", found.why, entry.sha)
+        yield from (Named(oid, path, is_stored=False) for oid in found.oids)
 
     def pinned(self, step: Step) -> tuple[Sha, ...]:
         """Return the commits that a step's `pins.yaml` names."""

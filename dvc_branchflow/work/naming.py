@@ -41,6 +41,7 @@ class Named(NamedTuple):
 
     Attributes:
         is_stored: whether DVC keeps it below `files/md5` on the remotes.
+        is_old: it was written by a DVC before 3, which keeps it elsewhere.
     """
 
     oid: Oid
@@ -48,6 +49,7 @@ class Named(NamedTuple):
     size_bytes: int | None = None
     remote: str | None = None
     is_stored: bool = True
+    is_old: bool = False
 
 
 def named(data: bytes, path: str) -> tuple[Named, ...]:
@@ -89,7 +91,11 @@ def _pointer(data: bytes, path: str, folder: str) -> Iterator[Named]:
         what = f"key '{min(unknown)}' is not DVC's" if unknown else "it has no outs"
         raise ConfigError(f"'{path}' is no pointer: {what}")
     base = posixpath.join(folder, str(document.get("wdir", ".")))
-    yield from _outs(document.get("outs"), path, base)
+    deps = document.get("deps")
+    is_import = isinstance(deps, list) and any("repo" in dep for dep in deps if dep)
+    for one in _outs(document.get("outs"), path, base):
+        # `dvc push` leaves out what comes from another repository.
+        yield one._replace(is_stored=False) if is_import else one
 
 
 def _canonical_lock(data: bytes, folder: str) -> tuple[Named, ...] | None:
@@ -138,9 +144,10 @@ def _out(out: Mapping[str, Any], path: str, base: str) -> Iterator[Named]:
     where = posixpath.normpath(posixpath.join(base, str(out.get("path", ""))))
     remote = str(out["remote"]) if out.get("remote") else None
     size = out.get("size") if isinstance(out.get("size"), int) else None
-    is_stored = out.get("hash") == "md5" and not _is_off(out, "cache") and not _is_off(out, "push")
+    is_old = out.get("hash") != "md5"
+    is_stored = not (is_old or _is_off(out, "cache") or _is_off(out, "push"))
     if out.get("md5"):
-        yield Named(_oid(out["md5"], path), where, size, remote, is_stored)
+        yield Named(_oid(out["md5"], path), where, size, remote, is_stored, is_old)
     files = out.get("files") or []  # of remotes with versions: DVC keeps these by their own names
     if not isinstance(files, list):
         raise ConfigError(f"'{path}': 'files' of an out has to be a list")

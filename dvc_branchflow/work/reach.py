@@ -19,7 +19,6 @@ from dvc_branchflow.work.graph import Graph
 from dvc_branchflow.work.naming import Named, named_in_run
 from dvc_branchflow.work.parts import KeyParts
 from dvc_branchflow.work.roots import Holder, Kind, Problem, Roots
-from dvc_branchflow.work.stock import Stock
 from dvc_branchflow.work.transfer import Report
 
 _RUNS = "runs"
@@ -88,7 +87,7 @@ def find_reach(graph: Graph, roots: Roots, lines: Collection[Line], now: float) 
         lines: the branches, with how long their commits keep data.
         now: seconds since the epoch.
     """
-    reach = Reach(graph, gone=_gone(graph, roots, lines, now))
+    reach = Reach(graph, gone=find_gone(graph, roots, lines, now))
     for step in graph.steps(reach.gone):
         for one in graph.named(step):
             _hold(reach.outs, one, step.mask, step.node.sha)
@@ -100,8 +99,26 @@ def find_reach(graph: Graph, roots: Roots, lines: Collection[Line], now: float) 
     return reach
 
 
-def spread(
-    project: Project, tags: Mapping[Oid, int], stock: Stock, report: Report
+def find_gone(
+    graph: Graph, roots: Roots, lines: Collection[Line], now: float
+) -> Mapping[Sha, Branch]:
+    """Return the commits whose data need not be kept any more, each with a branch that says so."""
+    if all(line.period is None for line in lines):
+        return {}
+    parents = {sha: node.parents for sha, node in graph.nodes.items()}
+    seconds = {sha: node.seconds for sha, node in graph.nodes.items()}
+    named = (tips for holder, tips in roots.tips.items() if holder.kind is not Kind.REFLOG)
+    exempt = {sha for tips in named for sha in tips}
+    while True:
+        gone = expired(parents, seconds, lines, exempt, now)
+        pinned = {sha for step in graph.steps(gone) for sha in graph.pinned(step)}
+        if pinned.isdisjoint(gone):
+            return gone
+        exempt |= pinned
+
+
+def files_behind(
+    project: Project, tags: Mapping[Oid, int], remotes: Iterable[str], report: Report
 ) -> tuple[KeyParts, dict[Oid, str]]:
     """Return the files behind objects, parted: each with the number of what names it.
 
@@ -109,6 +126,7 @@ def spread(
 
     Args:
         tags: object → its number; a directory stands for all files in its manifest.
+        remotes: the DVC remotes to ask for manifests.
     Returns: and the directories whose manifest can't be had: oid → why.
     """
     parts = KeyParts(project.state_dir / "tmp")
@@ -122,7 +140,7 @@ def spread(
     reasons = _add_manifests(project, parts, folders, tags)
     if reasons:
         report(f"manifests to fetch: {len(reasons)}")
-    for remote in stock.remotes if reasons else ():
+    for remote in remotes if reasons else ():
         # By name: a listing may be older than the newest refs.
         there = list(project.store(remote).sizes(reasons))
         refused = _bring(project, remote, there)
@@ -145,21 +163,6 @@ def _take_run(roots: Roots, where: str, content: bytes) -> None:
         roots.loose[_RUN_CACHE] |= set(named_in_run(content, where))
     except BranchflowError as error:
         roots.problems.append(Problem(where, error.message))
-
-
-def _gone(graph: Graph, roots: Roots, lines: Collection[Line], now: float) -> Mapping[Sha, Branch]:
-    if all(line.period is None for line in lines):
-        return {}
-    parents = {sha: node.parents for sha, node in graph.nodes.items()}
-    seconds = {sha: node.seconds for sha, node in graph.nodes.items()}
-    named = (tips for holder, tips in roots.tips.items() if holder.kind is not Kind.REFLOG)
-    exempt = {sha for tips in named for sha in tips}
-    while True:
-        gone = expired(parents, seconds, lines, exempt, now)
-        pinned = {sha for step in graph.steps(gone) for sha in graph.pinned(step)}
-        if pinned.isdisjoint(gone):
-            return gone
-        exempt |= pinned
 
 
 def _hold_tips(reach: Reach, roots: Roots) -> None:

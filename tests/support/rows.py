@@ -211,7 +211,7 @@ def reflog(depot: Depot) -> set[str]:
 
 def run_cache(depot: Depot) -> set[str]:
     oid = depot.file("a run's")
-    text = f"cmd: true\ndeps:\n- path: d\n  hash: md5\n  md5: {'0' * 32}\n  size: 1\nouts:\n"
+    text = f"cmd: echo\ndeps:\n- path: d\n  hash: md5\n  md5: {'0' * 32}\n  size: 1\nouts:\n"
     text += f"- path: m\n  hash: md5\n  md5: {oid}\n  size: 7\n"
     path = depot.store / "runs" / "ab" / ("ab" * 32) / ("cd" * 32)
     path.parent.mkdir(parents=True)
@@ -266,7 +266,7 @@ def staged_pointer(depot: Depot) -> set[str]:
 def uncommitted_lock(depot: Depot) -> set[str]:
     oid = depot.file("a stage's")
     text = (
-        f"schema: '2.0'\nstages:\n  t:\n    cmd: true\n    outs:\n    - path: m\n      md5: {oid}\n"
+        f"schema: '2.0'\nstages:\n  t:\n    cmd: echo\n    outs:\n    - path: m\n      md5: {oid}\n"
     )
     depot.write("sub/dvc.lock", text)
     return {oid}
@@ -333,7 +333,7 @@ def old_dvc(depot: Depot) -> set[str]:
     depot.branch("dev/x")
     first, second = depot.file("of DVC 2"), depot.file("of DVC 1")
     depot.write("a.csv.dvc", f"outs:\n- md5: {first}\n  size: 8\n  path: a.csv\n")
-    lock = f"train:\n  cmd: true\n  outs:\n  - path: m\n    md5: {second}\n"
+    lock = f"train:\n  cmd: echo\n  outs:\n  - path: m\n    md5: {second}\n"
     depot.write("dvc.lock", lock)
     depot.commit()
     return {first, second}

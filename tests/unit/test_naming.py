@@ -104,7 +104,7 @@ def test_what_only_deps_name_is_not_kept() -> None:
         (f"outs:\n- md5: {A}\n  hash: md5\n  path: x\n  push: false\n", [(A, "d/x", False)]),
         (
             IMPORT,
-            [(A, "d/x", True)],
+            [(A, "d/x", False)],
         ),
         (
             CLOUD,

@@ -46,6 +46,8 @@ COMMANDS: tuple[Command, ...] = (
     setup.HOOKS,
     flow.SWITCH,
     storage.USAGE,
+    storage.VERIFY,
+    storage.REPAIR,
     storage.LEASE,
     setup.DEMO,
 )

@@ -6,10 +6,14 @@ from collections.abc import Iterable, Sequence
 
 from dvc_branchflow.cli.text import colour, count, local_time, printable, short, size, table
 from dvc_branchflow.storage.lease import LeaseOutcome
+from dvc_branchflow.storage.repair import RepairOutcome
 from dvc_branchflow.storage.trace import Trace, Use
 from dvc_branchflow.storage.usage import AGES, Amount, HolderUse, Usage
+from dvc_branchflow.storage.verify import ReleaseProof, Verification
+from dvc_branchflow.work.verification import Finding
 
 _SHOWN = 8
+_LISTED = 30
 _GIB = 1024**3
 
 
@@ -36,6 +40,49 @@ def traced(found: Trace) -> str:
     if not found.uses:
         lines.append("  nothing needs it")
     return "\n".join([*lines, *_unknown(found.unknown)])
+
+
+def verified(found: Verification, *, deep: bool) -> str:
+    """What is missing or damaged, and how sure it is."""
+    lines = [line for one in found.findings[:_LISTED] for line in _finding(one)]
+    if len(found.findings) > _LISTED:
+        lines.append(f"and {count(len(found.findings) - _LISTED, 'more object')}; --json lists all")
+    lines += _unknown(found.unknown)
+    there = f"{count(found.objects, 'object')}, {size(found.size_bytes)}"
+    bad = count(len(found.findings), "object")
+    verdict = f"{bad} missing or damaged" if found.findings else "all there"
+    lines.append(f"{verdict}: {there} of {count(found.refs, 'ref')} on the DVC remotes")
+    if deep or found.proven:
+        proven = f"proven by content: {found.proven:,} of {found.proven + found.left:,}"
+        lines.append(f"{proven}, {size(found.read_bytes)} read")
+    rows = [(one.tag, _proof(one)) for one in found.releases]
+    return "\n".join([*lines, *([table(rows)] if rows else [])])
+
+
+def repaired(outcome: RepairOutcome, *, applied: bool) -> str:
+    """What was put back, and what is left."""
+    verb = "put back" if applied else "would put back"
+    lines = [
+        f"{verb} {printable(one.path)} on {one.remote} from {one.source}"
+        for one in outcome.repaired[:_LISTED]
+    ]
+    lines += [line for one in outcome.left[:_LISTED] for line in _finding(one)]
+    lines += _unknown(outcome.unknown)
+    left = f", {count(len(outcome.left), 'object')} left" if outcome.left else ""
+    return "\n".join([*lines, f"{verb} {count(len(outcome.repaired), 'object')}{left}"])
+
+
+def _finding(one: Finding) -> Iterable[str]:
+    what = colour(one.kind, "bad")
+    yield f"{what} on {one.remote}: {printable(one.path)}"
+    yield f"  {one.oid}: {printable(one.why)}"
+    yield f"  needed by {_some(one.refs)}; first in {short(one.commit)}"
+
+
+def _proof(one: ReleaseProof) -> str:
+    if not one.is_whole:
+        return colour("not whole", "bad")
+    return f"proven {local_time(one.proven)}" if one.proven else "all there, never proven"
 
 
 def leased(outcome: LeaseOutcome, *, applied: bool) -> str:

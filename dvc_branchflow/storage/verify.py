@@ -1,0 +1,92 @@
+"""Proves that every object which any ref needs is on its DVC remote, by listing or by content."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from dvc_branchflow.project import Project
+from dvc_branchflow.versions import parse_tag
+from dvc_branchflow.work.leases import utc
+from dvc_branchflow.work.roots import Kind
+from dvc_branchflow.work.transfer import Report
+from dvc_branchflow.work.verification import Finding, Verified, VerifyRequest, verify_refs
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseProof:
+    """How sure a release's data is.
+
+    Attributes:
+        is_whole: all of it is on its DVC remotes.
+        proven: when the last of it was read and found right, ISO 8601 in UTC; empty: never all.
+    """
+
+    tag: str
+    is_whole: bool
+    proven: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What was found on the DVC remotes.
+
+    Attributes:
+        refs: how many were verified, each with its history.
+        objects, size_bytes: what they need and what is there; each copy counts.
+        proven: how many of these hold what their id says. left: how many are not proven yet.
+        read_bytes: what was read for that.
+        unknown: what can't be told.
+    """
+
+    refs: int
+    objects: int
+    size_bytes: int
+    findings: tuple[Finding, ...]
+    unknown: tuple[str, ...]
+    proven: int
+    left: int
+    read_bytes: int
+    releases: tuple[ReleaseProof, ...]
+
+    @property
+    def is_good(self) -> bool:
+        """Whether all is there, as far as was looked."""
+        return not (self.findings or self.unknown)
+
+
+def verify(project: Project, request: VerifyRequest, report: Report) -> Verification:
+    """Return what is missing or damaged of all that refs need.
+
+    Raises: StorageError: a DVC remote is away: then nothing is known.
+    """
+    verified = verify_refs(project, request, report)
+    found, graph = verified.found, verified.graph
+    findings = [verified.finding(bad) for bad in found.bad.values()]
+    return Verification(
+        refs=len(graph.holders),
+        objects=found.objects,
+        size_bytes=found.size_bytes,
+        findings=tuple(sorted(findings, key=lambda one: (one.path, one.remote))),
+        unknown=tuple(map(str, verified.problems)),
+        proven=found.proven,
+        left=found.left,
+        read_bytes=found.read_bytes,
+        releases=tuple(_releases(verified)),
+    )
+
+
+def _releases(verified: Verified) -> Iterator[ReleaseProof]:
+    graph, found = verified.graph, verified.found
+    for holder in graph.holders:
+        if holder.kind is not Kind.TAG or parse_tag(holder.name) is None:
+            continue
+        bit = graph.bit(holder)
+        proofs = [
+            proof
+            for one, proof in zip(verified.required, found.proofs, strict=True)
+            if one.tips & bit
+        ]
+        is_whole = not any(bad.tips & bit for bad in found.bad.values())
+        oldest = min(proofs, default=0.0)
+        yield ReleaseProof(holder.name, is_whole, utc(oldest) if oldest and is_whole else "")

@@ -1,0 +1,179 @@
+"""Examines on the DVC remotes what refs ask for: which of it is missing or damaged, and how sure.
+
+A pass over all content can take days: one that was cut short, by its budget or by a kill, goes on
+the next time. What was proven stands in `proofs/` beside Git's own files.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dvc_branchflow.model import Branch, Oid, Sha
+from dvc_branchflow.project import Project
+from dvc_branchflow.work.census import lines_of
+from dvc_branchflow.work.examining import Bad, Depth, Examined, Examiner, Question
+from dvc_branchflow.work.graph import Graph
+from dvc_branchflow.work.reach import files_behind, find_gone
+from dvc_branchflow.work.required import Required, find_required
+from dvc_branchflow.work.roots import Holder, Kind, Problem, Roots, require_all_history
+from dvc_branchflow.work.stock import take_stock
+from dvc_branchflow.work.transfer import Report
+
+_NAMED = 12
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyRequest:
+    """What to verify, and how deep.
+
+    Attributes:
+        refs: branches, tags or commits, each with its history; none: all branches and tags.
+        deep: prove content.
+        share: of the objects whose content is proven, drawn anew each time; 1: all of them.
+        seconds, max_bytes: when to stop reading; None: at the end.
+    """
+
+    refs: tuple[str, ...] = ()
+    deep: bool = False
+    share: float = 1.0
+    seconds: float | None = None
+    max_bytes: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """An object that is not as it has to be on a DVC remote.
+
+    Attributes:
+        kind: `missing`; `damaged`: it holds something else; `unread`: a directory's manifest that
+            is there and can't be had, so that its files are unknown.
+        path: the out, and below a directory the file.
+        refs: who needs it: those whose tip does first, twelve at most.
+        commit: the oldest commit that needs it.
+    """
+
+    kind: str
+    oid: Oid
+    remote: str
+    path: str
+    why: str
+    refs: tuple[str, ...]
+    commit: Sha
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """What was found, and for whom it counts.
+
+    Attributes:
+        problems: what can't be told, such as metadata that can't be read.
+    """
+
+    graph: Graph
+    required: Sequence[Required]
+    found: Examined
+    problems: tuple[Problem, ...]
+
+    def finding(self, bad: Bad) -> Finding:
+        """Return an object that is bad, with the names of who needs it."""
+        names = [holder.name for holder in self.graph.who(bad.tips)]
+        names += [holder.name for holder in self.graph.who(bad.mask & ~bad.tips)]
+        refs = tuple(names[:_NAMED])
+        return Finding(bad.kind, bad.oid, bad.remote, bad.path, bad.why, refs, bad.commit)
+
+
+def verify_refs(project: Project, request: VerifyRequest, report: Report) -> Verified:
+    """Examine what refs and the histories behind them ask for.
+
+    Raises: StorageError: a DVC remote is away. GitError, FlowError: refs or history are.
+    """
+    require_all_history(project)
+    project.refresh()
+    roots = _roots(project, request.refs)
+    graph = Graph(project.git, roots)
+    bits: defaultdict[Sha, int] = defaultdict(int)
+    for holder, tips in roots.tips.items():
+        for tip in tips:
+            bits[tip] |= graph.bit(holder)
+    gone = find_gone(graph, roots, lines_of(project, roots), time.time())
+    required, problems = find_required(project, graph, bits, gone)
+    known, homeless = _with_remote(project, required)
+    remotes = sorted({str(one.remote) for one in known})
+    numbers: dict[Oid, list[int]] = {}
+    for number, one in enumerate(known):
+        numbers.setdefault(one.oid, []).append(number)
+    stock = take_stock(project, remotes, report)
+    tags = {oid: tag for tag, oid in enumerate(numbers)}
+    parts, unread = files_behind(project, tags, remotes, report)
+    question = Question(known, parts, tuple(numbers.values()), unread)
+    asked = hashlib.sha256("\0".join(sorted(request.refs)).encode()).hexdigest()[:12]
+    pass_file = project.state_dir / "proofs" / f"pass-{asked}.json"
+    found = Examiner(project, stock, question, _depth(request, pass_file)).run(report)
+    if request.deep and request.share >= 1 and not found.left:
+        pass_file.unlink(missing_ok=True)
+    parts.close()
+    stock.close()
+    return Verified(graph, known, found, (*problems, *homeless))
+
+
+def _roots(project: Project, refs: Sequence[str]) -> Roots:
+    roots = Roots()
+    for rev in refs:
+        tip = project.tips.get(Branch(rev))
+        is_tag = rev in project.tags
+        kind = Kind.BRANCH if tip else Kind.TAG if is_tag else Kind.REF
+        roots.tips[Holder(kind, rev)].add(tip.sha if tip else project.git.resolve(rev))
+    if refs:
+        return roots
+    for branch, known in project.tips.items():
+        sha = known.published if project.git_remote else known.local
+        if sha is not None:
+            roots.tips[Holder(Kind.BRANCH, branch)].add(sha)
+    kinds = project.git.kinds(ref.commit for ref in project.tags.values())
+    for name, ref in project.tags.items():
+        if kinds.get(ref.commit) == "commit":
+            roots.tips[Holder(Kind.TAG, name)].add(ref.commit)
+    return roots
+
+
+def _with_remote(
+    project: Project, required: Sequence[Required]
+) -> tuple[list[Required], list[Problem]]:
+    """Part off what names a DVC remote that is not configured, so that it can't be anywhere."""
+    known = [one for one in required if one.remote in project.dvc_config.remotes]
+    problems: dict[str, Problem] = {}
+    for one in required:
+        if one.remote not in project.dvc_config.remotes:
+            why = f"it is to lie on DVC remote '{one.remote}', which is not configured"
+            if one.remote is None:
+                why = "it is to lie on a default DVC remote, and there is none"
+            problems.setdefault(f"{one.remote}", Problem(f"'{one.path}' and others", why))
+    return known, list(problems.values())
+
+
+def _depth(request: VerifyRequest, pass_file: Path) -> Depth:
+    if not request.deep:
+        return Depth()
+    now = time.time()
+    return Depth(
+        share=request.share,
+        since=_began(pass_file, now) if request.share >= 1 else now,
+        until=float("inf") if request.seconds is None else now + request.seconds,
+        max_bytes=float("inf") if request.max_bytes is None else request.max_bytes,
+    )
+
+
+def _began(pass_file: Path, now: float) -> float:
+    """When the pass over all content began that is under way, or begins now."""
+    try:
+        return float(json.loads(pass_file.read_bytes())["began"])
+    except (OSError, ValueError, KeyError, TypeError):
+        pass_file.parent.mkdir(parents=True, exist_ok=True)
+        pass_file.write_text(json.dumps({"began": now}), encoding="utf-8")
+        return now
