@@ -31,6 +31,7 @@ from dvc_branchflow import (
     pins,
     rejects,
     releases,
+    reproduce,
     rollout,
     runs,
     status,
@@ -57,6 +58,7 @@ from dvc_branchflow.work import (
     registry,
     release_plan,
     releasing,
+    reproductions,
     running,
     verification,
 )
@@ -122,6 +124,15 @@ _RESULTS: Mapping[str, tuple[str, tuple[type, ...]]] = {
     "show": (
         "list of ModelChannels; with `--history` list of Happening",
         (rollout.ModelChannels, registry.Happening),
+    ),
+    "reproduce": (
+        "ReproduceOutcome; under `--dry-run` ReproducePlan",
+        (
+            reproduce.ReproduceOutcome,
+            reproductions.Reproduction,
+            reproductions.Pair,
+            reproduce.ReproducePlan,
+        ),
     ),
     "rejects": ("list of Rejects", (rejects.Rejects,)),
     "compare": ("Comparison", (compare.Comparison,)),

@@ -18,6 +18,7 @@ from dvc_branchflow.model import Verdict, Violation
 from dvc_branchflow.pins import PinOutcome, pin
 from dvc_branchflow.project import Project
 from dvc_branchflow.releases import PromoteOutcome, promote, release
+from dvc_branchflow.reproduce import ReproduceOutcome, reproduce
 from dvc_branchflow.rollout import (
     AssignOutcome,
     ModelChannels,
@@ -42,11 +43,12 @@ __all__ = [
     "AssignOutcome", "BranchflowError", "CheckRequest", "Choice", "Comparison", "ExperimentList",
     "ExportOutcome", "FlowStatus", "ImportOutcome", "IngestOutcome", "IngestRequest", "InitPlan",
     "InitRequest", "LeaseOutcome", "ModelChannels", "ParamsOutcome", "PinOutcome", "Project",
-    "PromoteOutcome", "RepairOutcome", "RunList", "RunView", "RunsRequest", "SwitchOutcome",
-    "SyncStep", "Trace", "Usage", "Verdict", "Verification", "VerifyRequest", "Violation",
-    "assign", "check", "compare", "experiments", "export_runs", "history", "import_runs", "ingest",
-    "init", "lease", "open_project", "pin", "promote", "promote_params", "release", "repair",
-    "rollback", "run", "runs", "show", "status", "switch", "sync", "trace", "usage", "verify",
+    "PromoteOutcome", "RepairOutcome", "ReproduceOutcome", "RunList", "RunView", "RunsRequest",
+    "SwitchOutcome", "SyncStep", "Trace", "Usage", "Verdict", "Verification", "VerifyRequest",
+    "Violation", "assign", "check", "compare", "experiments", "export_runs", "history",
+    "import_runs", "ingest", "init", "lease", "open_project", "pin", "promote", "promote_params",
+    "release", "repair", "reproduce", "rollback", "run", "runs", "show", "status", "switch", "sync",
+    "trace", "usage", "verify",
 ]  # fmt: skip
 
 

@@ -26,6 +26,7 @@ from dvc_branchflow.tracking import (
     tag_for,
 )
 from dvc_branchflow.versions import parse_tag
+from dvc_branchflow.work.documents import MAX_DOCUMENT_BYTES
 from dvc_branchflow.work.imported import (
     ImportedRun,
     LoggedMetric,
@@ -34,7 +35,7 @@ from dvc_branchflow.work.imported import (
     render_imported,
 )
 from dvc_branchflow.work.publish import Move, publish, require_movable
-from dvc_branchflow.work.records import MAX_RECORD_BYTES, RunRecord, read_records
+from dvc_branchflow.work.records import RunRecord, read_records
 from dvc_branchflow.work.running import until_won
 from dvc_branchflow.work.transfer import Report
 from dvc_branchflow.work.worktrees import branch_lock
@@ -287,7 +288,7 @@ def _commit(
     project: Project, record: RunRecord, runs: Sequence[ImportedRun], report: Report
 ) -> Sha:
     content = render_imported(record, runs)
-    if len(content) > MAX_RECORD_BYTES:
+    if len(content) > MAX_DOCUMENT_BYTES:
         raise FlowError(
             f"the runs of '{record.tag}' take {len(content):,} bytes, more than Git should hold",
             hint="git branchflow runs import --run ID",

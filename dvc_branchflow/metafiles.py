@@ -82,7 +82,8 @@ class OutOptions:
 class StageDef:
     """A stage as `dvc.yaml` declares it; `deps` are literal paths or patterns over them.
 
-    `side` is the side of a split that the stage says it evaluates on: `meta: {side: test}`.
+    `side` is the side of a split that the stage says it evaluates on: `meta: {side: test}`. DVC
+    doesn't run a stage that `is_frozen`.
     """
 
     name: str
@@ -90,6 +91,7 @@ class StageDef:
     literal_deps: tuple[str, ...]
     outs: tuple[OutOptions, ...]
     side: str | None = None
+    is_frozen: bool = False
 
     def needs(self, path: str) -> bool:
         """Whether the stage could depend on a path, or on a folder above it."""
@@ -355,6 +357,7 @@ def _stage_def(name: str, body: Any, folder: str) -> StageDef:
         literal_deps=tuple(dep for dep in deps if "${" not in dep),
         outs=tuple(outs),
         side=_side(inner),
+        is_frozen=inner.get("frozen") is True,
     )
 
 

@@ -14,7 +14,8 @@ from typing import Any
 from dvc_branchflow.errors import ConfigError
 from dvc_branchflow.gitobjects import EXECUTABLE_MODE, FILE_MODE
 from dvc_branchflow.project import Project
-from dvc_branchflow.work.records import FOLDER, MAX_RECORD_BYTES, RunRecord
+from dvc_branchflow.work.documents import MAX_DOCUMENT_BYTES
+from dvc_branchflow.work.records import FOLDER, RunRecord
 
 _SCHEMA = "branchflow/mlflow/1"
 
@@ -63,7 +64,7 @@ def read_imported(project: Project, record: RunRecord) -> tuple[ImportedRun, ...
         return ()
     if entry.mode not in {FILE_MODE, EXECUTABLE_MODE}:
         raise ConfigError(f"'{path}' is no plain file")
-    if project.git.sizes([entry.sha])[entry.sha] > MAX_RECORD_BYTES:
+    if project.git.sizes([entry.sha])[entry.sha] > MAX_DOCUMENT_BYTES:
         raise ConfigError(f"'{path}' is too large to be read")
     return parse_imported(project.git.read_blobs([entry.sha])[entry.sha], path)
 

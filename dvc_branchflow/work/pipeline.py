@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from dvc_branchflow.errors import RunError
 from dvc_branchflow.git import Change
 from dvc_branchflow.gitobjects import EXECUTABLE_MODE, FILE_MODE, LINK_MODE
 from dvc_branchflow.metafiles import parse_lock
-from dvc_branchflow.model import LOCK_FILE, PIPELINE_FILE, LockedStage, Out
+from dvc_branchflow.model import LOCK_FILE, PIPELINE_FILE, POINTER_SUFFIX, LockedStage, Out
 from dvc_branchflow.plain import load_mapping
 from dvc_branchflow.project import Project
 from dvc_branchflow.work.commits import CommitData
@@ -79,19 +79,45 @@ def reproduce(
     needed = needed_outs(data, pinned)
     checkout(project, worktree, needed, report)
     report("dvc repro")
+    output = _repro(worktree, ["--pull", "--allow-missing"], log, env)
+    return _collect(project, worktree, data, output, log)
+
+
+def run_anew(
+    project: Project,
+    worktree: Path,
+    data: CommitData,
+    log: Path,
+    *,
+    env: Mapping[str, str],
+    report: Report,
+) -> tuple[str, ...]:
+    """Run every stage of a pipeline whose inputs lie ready, whatever ran before; return the stages.
+
+    What they make stays in the worktree: neither the cache nor the run-cache gets any of it.
+
+    Raises: RunError: a stage failed, or changed an input; its output is in the log.
+    """
+    report("dvc repro, every stage")
+    output = _repro(worktree, ["--force", "--no-run-cache", "--no-commit"], log, env)
+    _changed(project, worktree, data, log)
+    return _ran(output)
+
+
+def _repro(worktree: Path, options: Sequence[str], log: Path, env: Mapping[str, str]) -> str:
+    """Run `dvc repro`, and return what it and its stages printed."""
     with log.open("wb") as file:
-        code = dvc(
-            ["--wait-for-lock", "repro", "--pull", "--allow-missing"],
-            cwd=worktree,
-            log=file,
-            env=env,
-        )
+        code = dvc(["--wait-for-lock", "repro", *options], cwd=worktree, log=file, env=env)
     output = log.read_text(encoding="utf-8", errors="replace")
     if code:
         raise RunError(
             f"the pipeline failed: {_failure(output, code)}", hint=f"less '{log}'", log=str(log)
         )
-    return _collect(project, worktree, data, output, log)
+    return output
+
+
+def _ran(output: str) -> tuple[str, ...]:
+    return tuple(re.findall(r"^Running stage '(.+?)':", output, re.MULTILINE))
 
 
 def _failure(output: str, code: int) -> str:
@@ -117,30 +143,39 @@ def checkout(project: Project, worktree: Path, outs: Iterable[Out], report: Repo
 def _collect(
     project: Project, worktree: Path, data: CommitData, output: str, log: Path
 ) -> RunResult:
+    results, described, strays = _changed(project, worktree, data, log)
+    changes = tuple(_change(worktree, path) for path in sorted([*results, *described]))
+    return RunResult(changes, tuple(described), tuple(strays), _ran(output), log)
+
+
+def _changed(
+    project: Project, worktree: Path, data: CommitData, log: Path
+) -> tuple[list[str], list[str], list[str]]:
+    """The changed paths: results of stages, `dvc.yaml` where no stage differs, and all others.
+
+    Raises: RunError: the pointer of an input is among them.
+    """
     lock = worktree / LOCK_FILE
-    stages = parse_lock(lock.read_bytes()) if lock.is_file() else ()
-    declared = _declared(stages)
-    changes: list[Change] = []
+    declared = _declared(parse_lock(lock.read_bytes()) if lock.is_file() else ())
+    results: list[str] = []
     described: list[str] = []
     strays: list[str] = []
     for path in project.git.changed_paths(worktree):
         name = path.rpartition("/")[2]
         is_out = path in declared or path.startswith(tuple(f"{p}/" for p in declared))
         if is_out or name in {LOCK_FILE, _IGNORE_FILE}:
-            changes.append(_change(worktree, path))
-        elif name.endswith(".dvc"):
+            results.append(path)
+        elif name.endswith(POINTER_SUFFIX):
             raise RunError(
                 f"a stage changed '{path}', the pointer of its input",
                 hint=f"less '{log}'",
                 log=str(log),
             )
         elif name == PIPELINE_FILE and _runs_the_same(project, worktree, data, path):
-            changes.append(_change(worktree, path))
             described.append(path)
         else:
             strays.append(path)
-    ran = re.findall(r"^Running stage '(.+?)':", output, re.MULTILINE)
-    return RunResult(tuple(changes), tuple(described), tuple(strays), tuple(ran), log)
+    return results, described, strays
 
 
 def _runs_the_same(project: Project, worktree: Path, data: CommitData, path: str) -> bool:

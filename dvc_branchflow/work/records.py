@@ -5,26 +5,32 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from dvc_branchflow.errors import ConfigError
 from dvc_branchflow.gating import is_finite
-from dvc_branchflow.git import Git
 from dvc_branchflow.gitobjects import EXECUTABLE_MODE, FILE_MODE, Entry
 from dvc_branchflow.model import Branch, Sha
 from dvc_branchflow.plain import MAX_DEPTH
 from dvc_branchflow.project import Project
 from dvc_branchflow.query import flat, is_number
-from dvc_branchflow.versions import parse_tag, release_tag, versions_of
+from dvc_branchflow.versions import Version, parse_tag, release_tag, versions_of
+from dvc_branchflow.work.documents import (
+    MAX_DOCUMENT_BYTES,
+    on_tracking,
+    read_files,
+    read_objects,
+    too_large,
+)
 
 SCHEMA = "branchflow/run/1"
 FOLDER = "runs"
 CERTIFICATE_FILE = "certificate.json"
 METRICS_FILE = "metrics.json"
-MAX_RECORD_BYTES = 1024 * 1024
+_WHAT = "run record"
 _RECORD_PATH = re.compile(rf"{FOLDER}/.+/v\d+\.\d+\.\d+\.json")
 _REFUSED_PATH = re.compile(rf"{FOLDER}/.+/refused/[0-9a-f]{{12}}\.json")
 _MAPPINGS = (
@@ -169,8 +175,8 @@ def parse_record(content: bytes, where: str) -> RunRecord:
 
     Raises: ConfigError: it is none.
     """
-    if len(content) > MAX_RECORD_BYTES:
-        raise _too_large(where, len(content))
+    if len(content) > MAX_DOCUMENT_BYTES:
+        raise too_large(where, _WHAT, len(content))
     known = {item.name for item in fields(RunRecord)}
     try:
         document = as_json(json.loads(content))
@@ -194,21 +200,20 @@ def parse_record(content: bytes, where: str) -> RunRecord:
 
 def read_records(project: Project) -> Records:
     """Return the records of all releases: on the tracking branch, or only in a release's tag."""
-    there = _read(project, _matching(project, _RECORD_PATH))
+    there = _read(project, on_tracking(project, _RECORD_PATH))
     known = {record.tag for record in there.found}
     tags = {
         tag: ref.sha
         for tag, ref in project.tags.items()
         if ref.kind == "tag" and tag not in known and parse_tag(tag)
     }
-    in_tags = _parsed(project.git, tags, _record_in_tag)
-    found = sorted((*there.found, *in_tags.found), key=lambda record: (record.when, record.tag))
-    return Records(tuple(found), (*there.unreadable, *in_tags.unreadable))
+    in_tags = _in_tags(project, tags)
+    return _ordered((*there.found, *in_tags.found), (*there.unreadable, *in_tags.unreadable))
 
 
 def read_refused(project: Project) -> Records:
     """Return the records of all refused candidates on the tracking branch."""
-    return _read(project, _matching(project, _REFUSED_PATH))
+    return _read(project, on_tracking(project, _REFUSED_PATH))
 
 
 def read_record(project: Project, path: str) -> RunRecord | None:
@@ -232,14 +237,22 @@ def current_record(project: Project, model: str) -> RunRecord | None:
     A tag that somebody made by hand may have none, or a broken one: such a release is passed over.
     """
     for version in sorted(versions_of(project.tags, model), reverse=True):
-        tag = release_tag(model, version)
-        sha = project.tags[tag].sha
-        carried = _parsed(project.git, {tag: sha}, _record_in_tag).found
-        if carried:
-            return carried[0]
-        with suppress(ConfigError):
-            if record := read_record(project, f"{FOLDER}/{model}/{version}.json"):
-                return record
+        if record := record_of(project, model, version):
+            return record
+    return None
+
+
+def record_of(project: Project, model: str, version: Version) -> RunRecord | None:
+    """Return the record of a release that is here: of its tag, or else of the tracking branch.
+
+    None where neither has one that can be read.
+    """
+    tag = release_tag(model, version)
+    carried = _in_tags(project, {tag: project.tags[tag].sha}).found
+    if carried:
+        return carried[0]
+    with suppress(ConfigError):
+        return read_record(project, f"{FOLDER}/{model}/{version}.json")
     return None
 
 
@@ -258,38 +271,17 @@ def certificate_of(project: Project, pins: Mapping[Branch, Sha]) -> str | None:
     return None
 
 
-def _matching(project: Project, layout: re.Pattern[str]) -> dict[str, Entry]:
-    files = project.git.files(project.tracking.sha)
-    return {path: entry for path, entry in files.items() if layout.fullmatch(path)}
-
-
 def _read(project: Project, wanted: Mapping[str, Entry]) -> Records:
-    plain = {p: e.sha for p, e in wanted.items() if e.mode in {FILE_MODE, EXECUTABLE_MODE}}
-    read = _parsed(project.git, plain, _record_of)
-    odd = (f"'{path}' is no run record: no plain file" for path in sorted(wanted.keys() - plain))
-    return Records(read.found, (*read.unreadable, *map(ConfigError, odd)))
+    return _ordered(*read_files(project.git, wanted, _record_of, _WHAT))
 
 
-def _parsed(
-    git: Git, wanted: Mapping[str, Sha], parse: Callable[[bytes, str], RunRecord | None]
-) -> Records:
-    """Parse the records in Git objects, all read in one batch."""
-    sizes = git.sizes(wanted.values())
-    blobs = git.read_blobs(sha for sha, size in sizes.items() if size <= MAX_RECORD_BYTES)
-    found: list[RunRecord] = []
-    unreadable: list[ConfigError] = []
-    for where, sha in wanted.items():
-        if sha not in blobs:
-            unreadable.append(_too_large(where, sizes[sha]))
-            continue
-        try:
-            record = parse(blobs[sha], where)
-        except ConfigError as error:
-            unreadable.append(error)
-        else:
-            found += [record] if record else []
-    found.sort(key=lambda record: (record.when, record.tag))
-    return Records(tuple(found), tuple(unreadable))
+def _in_tags(project: Project, tags: Mapping[str, Sha]) -> Records:
+    return _ordered(*read_objects(project.git, tags, _record_in_tag, _WHAT))
+
+
+def _ordered(found: Iterable[RunRecord], unreadable: Iterable[ConfigError]) -> Records:
+    by_age = sorted(found, key=lambda record: (record.when, record.tag))
+    return Records(tuple(by_age), tuple(unreadable))
 
 
 def _record_in_tag(body: bytes, tag: str) -> RunRecord | None:
@@ -306,7 +298,3 @@ def _record_of(content: bytes, where: str) -> RunRecord:
     if where not in {record.path, record.tag} or record.tag != f"{record.model}@{record.version}":
         raise ConfigError(f"'{where}' is no run record: it says that it is '{record.tag[:60]}'")
     return record
-
-
-def _too_large(where: str, size_bytes: int) -> ConfigError:
-    return ConfigError(f"'{where}' is no run record: it has {size_bytes:,} bytes")

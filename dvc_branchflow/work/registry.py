@@ -13,7 +13,7 @@ from dvc_branchflow.gitobjects import Tag, utc_text
 from dvc_branchflow.model import Sha, TagName
 from dvc_branchflow.project import Project
 from dvc_branchflow.versions import parse_tag
-from dvc_branchflow.work.records import RunRecord, read_records
+from dvc_branchflow.work.records import RunRecord, record_of
 
 _T = TypeVar("_T")
 BACK_TO = "Back-to"
@@ -87,8 +87,8 @@ def find_release(project: Project, tags: Mapping[str, Ref], tag: str) -> Release
 
     Raises: FlowError: it is none, or has no record of how it was made.
     """
-    parsed = parse_gto_tag(tag)
-    if parsed is None or parse_tag(tag) is None or parsed.version is None:
+    parsed, named = parse_gto_tag(tag), parse_tag(tag)
+    if parsed is None or parsed.version is None or named is None:
         raise FlowError(f"'{tag[:80]}' is no tag of a release", hint="git branchflow runs")
     ref = tags.get(tag)
     if ref is None:
@@ -103,7 +103,7 @@ def find_release(project: Project, tags: Mapping[str, Ref], tag: str) -> Release
         raise FlowError(f"'{tag}' is no annotated tag of a commit")
     if parsed.version not in registered(events_of(tags).get(parsed.model, ())):
         raise FlowError(f"'{tag}' was taken back", hint="git branchflow show --history")
-    record = next((one for one in read_records(project).found if one.tag == tag), None)
+    record = record_of(project, *named)
     if record is None:
         raise FlowError(f"'{tag}' has no run record", hint="git branchflow runs")
     if record.commit != ref.commit:

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from dvc_branchflow.errors import ConfigError
-from dvc_branchflow.work.records import MAX_RECORD_BYTES, RunRecord, parse_record
+from dvc_branchflow.work.documents import MAX_DOCUMENT_BYTES
+from dvc_branchflow.work.records import RunRecord, parse_record
 
 RECORD = RunRecord(
     tag="m@v1.0.0", model="m", version="v1.0.0", commit="a" * 40,
@@ -49,7 +50,7 @@ def test_a_record_of_an_earlier_or_later_version_is_read() -> None:
         document(schema="branchflow/run/9"), document(refused={"a": 1}), document(refused=["x"]),
         document(gates=[]), document(reason=5), document(candidate=None), document(metrics=[1]),
         document(pins={"split": 5}), document(outs={"x": "y"}), document(tag=None),
-        document(who="x" * MAX_RECORD_BYTES), b'{"schema": ' + b"9" * 10_000 + b"}",
+        document(who="x" * MAX_DOCUMENT_BYTES), b'{"schema": ' + b"9" * 10_000 + b"}",
     ],
 )  # fmt: skip
 def test_what_is_no_record_is_refused_by_its_name(content: bytes) -> None:
