@@ -165,6 +165,49 @@ def test_a_text_with_a_few_other_words_is_named_up_to_the_threshold(tmp_path: Pa
         assert bool(leaks_of(tmp_path / str(at), TEXT)["leaks"]) == is_near
 
 
+def blocks(seed: int) -> np.ndarray:
+    """A pattern of its own in 12 bits, as X-rays have them."""
+    own = np.random.default_rng(seed).integers(300, 4096, (8, 8), dtype=np.uint16)
+    return own.repeat(12, axis=0).repeat(12, axis=1)
+
+
+def icon(seed: int) -> Image.Image:
+    """A pattern that only its transparency shows: all of it is black."""
+    image = Image.new("RGBA", (96, 96))
+    image.putalpha(Image.fromarray((blocks(seed) >> 4).astype(np.uint8)))
+    return image
+
+
+@pytest.mark.parametrize(
+    ("form", "picture", "again"),
+    [
+        ("PNG", lambda seed: Image.fromarray(blocks(seed)),
+         lambda seed: Image.fromarray((blocks(seed) >> 4).astype(np.uint8))),
+        ("TIFF", lambda seed: Image.fromarray(blocks(seed).astype(np.float32) / 4096),
+         lambda seed: Image.fromarray((blocks(seed) >> 4).astype(np.uint8))),
+        ("PNG", icon, lambda seed: Image.fromarray(255 - (blocks(seed) >> 4).astype(np.uint8))),
+        ("TIFF", lambda seed: Image.merge("LAB", [Image.fromarray((blocks(seed) >> 4).astype(np.uint8))] * 3),
+         lambda seed: Image.fromarray((blocks(seed) >> 4).astype(np.uint8))),
+    ],
+    ids=["16 bits", "real numbers", "transparent", "LAB"],
+)  # fmt: skip
+def test_what_is_not_in_256_shades_is_compared_as_it_looks(
+    tmp_path: Path, form: str, picture: Any, again: Any
+) -> None:
+    files = {f"train/{seed}.img": as_bytes(picture(seed), form) for seed in range(6)}
+    files |= {f"test/{seed}.img": as_bytes(again(seed), "PNG") for seed in range(3)}
+    write(tmp_path / "split", {"p": files})
+    named = pairs(leaks_of(tmp_path, IMAGE), "near")
+    assert sorted(named) == [(f"{seed}.img", f"{seed}.img") for seed in range(3)]
+
+
+def test_images_of_one_colour_are_not_each_others_twins(tmp_path: Path) -> None:
+    files = {f"{side}/{shade}.png": as_bytes(Image.new("L", (32, 32), shade + at), "PNG")
+             for at, side in enumerate(("train", "test")) for shade in (0, 90, 200)}  # fmt: skip
+    write(tmp_path / "split", {"p": files})
+    assert leaks_of(tmp_path, IMAGE)["leaks"] == 0
+
+
 # -- the hostile colleague: tables -----------------------------------------------------------------
 
 

@@ -85,13 +85,30 @@ def image_sketcher(_near: dict[str, Any]) -> Callable[[Any, Any], bytes | None]:
         try:
             with warnings.catch_warnings(), image.open(kind.picture(sample)) as picture:
                 warnings.simplefilter("ignore")
-                grey = picture.convert("L")
+                grey = grey_of(numpy, image, picture)
                 bits = [imagehash.phash(grey).hash, imagehash.dhash(grey).hash]
         except (OSError, SyntaxError, ValueError, IndexError, image.DecompressionBombError):
             return None
-        return numpy.concatenate(bits).astype(numpy.uint8).tobytes()
+        low, high = grey.getextrema()
+        return numpy.concatenate(bits).astype(numpy.uint8).tobytes() if low < high else None
 
     return sketch
+
+
+def grey_of(numpy: Any, image: Any, picture: Any) -> Any:
+    """Return what an eye sees of a picture, in 256 shades.
+
+    What is transparent is white, as in a JPEG of it. More shades than 256 are spread over them: cut
+    off at 255, as Pillow does it, X-rays are white all over, and each one is every other's twin.
+    """
+    if picture.mode.startswith(("I", "F")):
+        values = numpy.nan_to_num(numpy.asarray(picture, dtype=float))
+        spread = max(values.max() - values.min(), 1e-9)
+        return image.fromarray(((values - values.min()) / spread * 255).astype(numpy.uint8))
+    if picture.has_transparency_data:
+        colours = picture.convert("RGBA")
+        picture = image.alpha_composite(image.new("RGBA", colours.size, "white"), colours)
+    return picture.getchannel("L") if picture.mode == "LAB" else picture.convert("L")
 
 
 SKETCHERS = {"text": text_sketcher, "image": image_sketcher}
