@@ -16,6 +16,9 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dvc_branchflow.manifest import Entry
+from dvc_branchflow.model import Oid, Sample
+from dvc_branchflow.sampling import sampled
 from tests.support.repos import Shell
 from tests.templates import split_data
 from tests.templates.split_data import Outcome, laid, params, rule, script, split_all, table
@@ -279,6 +282,27 @@ def test_the_mapping_file_groups_files_and_has_to_name_all(tmp_path: Path, monke
     assert all(sides[name] == sides[names[at % 4]] for at, name in enumerate(names))
     with pytest.raises(rule.Refused, match=r"names no group for 'new\.txt'"):
         split_all(tmp_path / "2", {"p": {"new.txt": b"1"}}, params("files"))
+
+
+def test_a_sample_of_the_shards_is_a_sample_of_the_keys(tmp_path: Path) -> None:
+    """What a sampled pin gives `dev/*`: of each key all rows, in all partitions, or none."""
+    rows = [[f"k{n}", "d", "t", "1"] for n in range(2000)]
+    data = {name: {"a.csv": table(HEADER, rows)} for name in ("p1", "p2")}
+    split_all(tmp_path, data, params("table", key="key"))
+    keys: dict[str, dict[str, set[str]]] = {}
+    for partition in data:
+        out = tmp_path / "split" / partition
+        paths = [path.relative_to(out).as_posix() for path in out.rglob("*.csv")]
+        listed = [Entry(path, Oid("0" * 32)) for path in paths]
+        chosen = [entry.relpath for entry in sampled(listed, Sample(0.25, "dev/x"))]
+        assert len(chosen) == 4 * len(split_data.SIDES)
+        for path in chosen:
+            lines = (out / path).read_text().splitlines()[1:]
+            side = keys.setdefault(partition, {}).setdefault(path.split("/")[0], set())
+            side |= {line.partition(",")[0] for line in lines}
+    assert keys["p1"] == keys["p2"]
+    assert sorted(keys["p1"]) == sorted(split_data.SIDES)
+    assert 0.15 < sum(map(len, keys["p1"].values())) / len(rows) < 0.35
 
 
 # -- what can't be split ---------------------------------------------------------------------------
