@@ -5,10 +5,13 @@ from __future__ import annotations
 import csv
 import importlib
 import io
+import json
 import os
 import random
+import re
 import sys
 import zipfile
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
@@ -19,6 +22,8 @@ from types import ModuleType
 from typing import Any
 
 import yaml
+
+from dvc_branchflow.policy.derived import _counts, _unaccounted
 
 TEMPLATE = Path(__file__).parents[2] / "dvc_branchflow" / "templates" / "clean"
 MARKS = {
@@ -165,6 +170,26 @@ def rejects(folder: Path, partition: str) -> list[tuple[str, int, str]]:
     return [(row[0], int(row[1]), row[2]) for row in rows[1:]]
 
 
+def accounts(branch: Path, partition: str) -> dict[str, Any]:
+    """The report, which has to satisfy the judge and to agree with the table and what is there."""
+    report = json.loads((branch / f"reports/clean/{partition}.json").read_text("utf-8"))
+    raw = [path for path in (branch / "data/raw" / partition).rglob("*") if path.is_file()]
+    assert not list(_unaccounted(_counts(report), len(raw)))
+    listed = rejects(branch, partition)
+    kinds = Counter(
+        re.sub(r"^(duplicate) of .*", r"\1", reason, flags=re.DOTALL) for _, _, reason in listed
+    )
+    assert report["reasons"] == {**kinds}
+    kept = [path for path in (branch / "data/clean" / partition).rglob("*") if path.is_file()]
+    assert report["files_kept"] == len(kept)
+    return report
+
+
+def rows_of(path: Path) -> list[list[str]]:
+    with path.open(encoding="utf-8", newline="") as handle:
+        return list(csv.reader(handle))
+
+
 def table(rows: Iterable[Sequence[str]]) -> bytes:
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(rows)
@@ -196,6 +221,16 @@ def picture(kind: str, seed: int = 0, **options: Any) -> bytes:
     image = Image.frombytes("RGB", (64, 48), random.Random(seed).randbytes(64 * 48 * 3))
     out = io.BytesIO()
     image.save(out, format=kind, **options)
+    return out.getvalue()
+
+
+def phone() -> bytes:
+    """Two JPEGs, one behind the other, as phones write them."""
+    from PIL import Image
+
+    first, second = (Image.open(io.BytesIO(picture("PNG", seed))) for seed in (60, 61))
+    out = io.BytesIO()
+    first.save(out, format="MPO", save_all=True, append_images=[second])
     return out.getvalue()
 
 

@@ -4,21 +4,15 @@ from __future__ import annotations
 
 import csv
 import json
-import sys
-import warnings
 from collections.abc import Callable, Iterator
 from hashlib import blake2b, file_digest
 from pathlib import Path
 from typing import Any, TextIO
 
+from src.images import IMAGES, image_fault
+
 Verdict = tuple[int, str, bytes]  # row (0: the whole file), fault or '', digest of what is good
 
-# What Pillow may call the content. Phones write MPO, a JPEG with more pictures behind the first.
-IMAGES: dict[str, tuple[str, ...]] = {
-    ".bmp": ("BMP",), ".gif": ("GIF",), ".jpeg": ("JPEG", "MPO"), ".jpg": ("JPEG", "MPO"),
-    ".pgm": ("PPM",), ".png": ("PNG",), ".ppm": ("PPM",), ".tif": ("TIFF",), ".tiff": ("TIFF",),
-    ".webp": ("WEBP",),
-}  # fmt: skip
 TEXTS = {".csv", ".html", ".json", ".jsonl", ".md", ".srt", ".tsv", ".txt", ".xml", ".yaml", ".yml"}
 # How a file starts. These extensions are known by it alone ...
 STARTS = {
@@ -53,7 +47,7 @@ class Files:
         if not head:
             return "empty file"
         if suffix in IMAGES:
-            return image_fault(path, IMAGES[suffix], head, self.params["max_pixels"])
+            return image_fault(path, IMAGES[suffix], sign(head), self.params["max_pixels"])
         if suffix in TEXTS:
             return f"wrong type: {sign(head)}" if sign(head) else self.text_fault(path, suffix)
         if suffix in STARTS:
@@ -114,33 +108,3 @@ def parse_csv(text: TextIO) -> None:
 PARSERS: dict[str, Callable[[TextIO], object]] = {
     ".csv": parse_csv, ".json": parse_json, ".jsonl": parse_lines,
 }  # fmt: skip
-
-
-def image_fault(path: Path, wanted: tuple[str, ...], head: bytes, max_pixels: int) -> str:
-    """Why an image is rejected, or ''. All pixels are decoded: `verify()` passes broken ones."""
-    try:
-        from PIL import Image, ImageSequence, UnidentifiedImageError
-    except ImportError:
-        sys.exit(f"'{path}' is an image, and that needs Pillow: pip install -r requirements.txt")
-    Image.MAX_IMAGE_PIXELS = max_pixels
-    known = sorted({kinds[0] for kinds in IMAGES.values()})  # MPO is found as a JPEG
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path, formats=known) as image:
-                if image.format not in wanted:
-                    return f"wrong type: {image.format}"
-                # Of an MPO only the first picture counts: phones get the place of the others wrong.
-                frames = [image] if image.format == "MPO" else ImageSequence.Iterator(image)
-                for frame in frames:
-                    frame.load()
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        return "image too large"
-    except UnidentifiedImageError:
-        found = sign(head)
-        return "image doesn't decode" if found in wanted else f"wrong type: {found or 'no image'}"
-    except Exception as error:  # SyntaxError, ValueError, IndexError ...: each format has its own
-        if isinstance(error, MemoryError) or getattr(error, "errno", None):
-            raise  # this machine's fault, not the file's
-        return "image doesn't decode"
-    return ""
