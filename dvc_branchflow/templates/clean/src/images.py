@@ -15,14 +15,13 @@ from zlib import crc32
 # What Pillow may call the content. Phones write MPO, a JPEG with more pictures behind the first.
 IMAGES: dict[str, tuple[str, ...]] = {
     ".bmp": ("BMP",), ".gif": ("GIF",), ".jpeg": ("JPEG", "MPO"), ".jpg": ("JPEG", "MPO"),
-    ".mpo": ("JPEG", "MPO"),
-    ".pgm": ("PPM",), ".png": ("PNG",), ".ppm": ("PPM",), ".tif": ("TIFF",), ".tiff": ("TIFF",),
-    ".webp": ("WEBP",),
+    ".mpo": ("JPEG", "MPO"), ".pgm": ("PPM",), ".png": ("PNG",), ".ppm": ("PPM",),
+    ".tif": ("TIFF",), ".tiff": ("TIFF",), ".webp": ("WEBP",),
 }  # fmt: skip
 PIXELS = {b"IDAT", b"fdAT"}  # chunks of a PNG
 START = b"\xff\xd8\xff"  # of a JPEG
 # Start, end, or a marker with a length behind it; those left out have none, and stand among pixels.
-MARKER = pattern(rb"\xff+([\x02-\xcf\xd8-\xfe])")
+MARKER = pattern(rb"\xff([\x02-\xcf\xd8-\xfe])")
 SOI, EOI = 0xD8, 0xD9
 
 
