@@ -36,8 +36,11 @@ from tests.templates.split_data import (
 )  # fmt: skip
 
 HEADER = "id a b target"
-TEXT = params("files", leaks={"near": {"kind": "text", "threshold": 0.9, "shingle": 3}})
-IMAGE = params("files", leaks={"near": {"kind": "image", "threshold": 12}})
+BY_PATH = {"id": "path"}  # so that a new name is another side, as for what is nearly the same
+TEXT = params(
+    "files", split=BY_PATH, leaks={"near": {"kind": "text", "threshold": 0.9, "shingle": 3}}
+)
+IMAGE = params("files", split=BY_PATH, leaks={"near": {"kind": "image", "threshold": 12}})
 STORY = "The ship left the harbour at dawn, and nobody on the quay knew when it would return. " * 4
 
 
@@ -74,10 +77,11 @@ def two_sides(given_params: dict[str, Any], form: str) -> tuple[str, str]:
 
 
 def test_a_copy_under_a_new_name_is_named(tmp_path: Path) -> None:
-    train, test = two_sides(params("files"), "{}.bin")
+    own = params("files", split=BY_PATH)
+    train, test = two_sides(own, "{}.bin")
     data = {"p1": {test: b"secret", "other": b"x"}, "p2": {train: b"secret"}}
-    split_all(tmp_path, data, params("files"))
-    report = leaks_of(tmp_path, params("files"))
+    split_all(tmp_path, data, own)
+    report = leaks_of(tmp_path, own)
     assert report["leaks"] == 1
     assert report["checks"] == {"identical": {"leaks": 1}}
     (pair,) = report["pairs"]
@@ -90,7 +94,7 @@ def test_a_copy_under_a_new_name_is_named(tmp_path: Path) -> None:
 
 
 def test_with_content_as_id_a_copy_stands_on_the_side_of_the_original(tmp_path: Path) -> None:
-    own = params("files", split={"id": "content"})
+    own = params("files")
     split_all(tmp_path, {"p": {str(n): str(n % 50).encode() for n in range(200)}}, own)
     assert leaks_of(tmp_path, own)["leaks"] == 0
 
@@ -295,7 +299,7 @@ def test_a_pair_that_is_allowed_is_no_leak_and_hides_no_other(tmp_path: Path) ->
     assert leaks_of(tmp_path / "1", own)["leaks"] == 0
     split_all(tmp_path / "2", {**data, "q": {second: STORY.lower().encode()}}, own)
     assert pairs(leaks_of(tmp_path / "2", own), "near") == [(second, test)]
-    identical = params("files", leaks={"allow": [[train, test]]})
+    identical = params("files", split=BY_PATH, leaks={"allow": [[train, test]]})
     same = {train: b"1", test: b"1"}
     split_all(tmp_path / "3", {"p": same}, identical)
     assert leaks_of(tmp_path / "3", identical)["leaks"] == 0

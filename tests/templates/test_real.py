@@ -44,8 +44,11 @@ from tests.templates.real_data import (
 from tests.templates.split_data import leaks, leaks_of, near, pairs, params, split_all
 
 Parts = dict[str, dict[str, bytes]]
-IMAGE = params("files", leaks={"near": {"kind": "image", "threshold": 12}})
-TEXT = params("files", leaks={"near": {"kind": "text", "threshold": 0.9, "shingle": 3}})
+BY_PATH = {"id": "path"}  # so that a new name is another side, as for what is nearly the same
+IMAGE = params("files", split=BY_PATH, leaks={"near": {"kind": "image", "threshold": 12}})
+TEXT = params(
+    "files", split=BY_PATH, leaks={"near": {"kind": "text", "threshold": 0.9, "shingle": 3}}
+)
 
 
 @pytest.fixture(scope="session")

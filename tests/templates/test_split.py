@@ -43,10 +43,13 @@ PATHS = st.builds(
 )  # fmt: skip
 FILES = st.dictionaries(PATHS, st.binary(min_size=1, max_size=3), max_size=15)
 TREES = {
-    "by path": params("files"),
-    "by content": params("files", split={"id": "content"}),
-    "by group": params("files", split={"group": GROUP}),
-    "by time": params("files", split={"time": {"pattern": r"\d{4}-\d\d-\d\d", "bounds": BOUNDS}}),
+    "by path": params("files", split={"id": "path"}),
+    "by content": params("files"),
+    "by group": params("files", split={"id": "path", "group": GROUP}),
+    "by time": params(
+        "files",
+        split={"id": "path", "time": {"pattern": r"\d{4}-\d\d-\d\d", "bounds": BOUNDS}},
+    ),
 }
 
 
@@ -192,7 +195,7 @@ def test_the_certificate_of_files_changes_exactly_when_an_assignment_does(
     versions, places, salts
 ) -> None:
     found = [
-        of_files(files, places[::step], params("files", split={"salt": salt}))
+        of_files(files, places[::step], params("files", split={"salt": salt, "id": "path"}))
         for files, salt, step in zip(versions, salts, (1, -1), strict=True)
     ]
     one, other = found
@@ -212,7 +215,7 @@ def test_the_certificate_of_a_table_changes_exactly_when_an_assignment_does(
 
 
 def test_the_same_content_under_another_id_is_another_certificate(tmp_path: Path) -> None:
-    own = params("files", split={"group": "^(.)"})
+    own = params("files", split={"group": "^(.)", "id": "path"})
     one = split_all(tmp_path / "1", {"p": {"a/1": b"x", "a/2": b"y"}}, own)
     other = split_all(tmp_path / "2", {"p": {"a/1": b"y", "a/2": b"x"}}, own)
     assert [list(side) for side in one.placed.values()] == [list(s) for s in other.placed.values()]
@@ -277,11 +280,12 @@ def test_the_mapping_file_groups_files_and_has_to_name_all(tmp_path: Path, monke
     (tmp_path / "groups.csv").write_bytes(table("group path", lines))
     monkeypatch.setattr(split_data.tree, "GROUPS", tmp_path / "groups.csv")
     data = {"p": {name: name.encode() for name in names}}
-    placed = split_all(tmp_path / "1", data, params("files")).placed
+    own = params("files", split={"id": "path"})
+    placed = split_all(tmp_path / "1", data, own).placed
     sides = {json.loads(sample)[0]: side for sample, side in placed.items()}
     assert all(sides[name] == sides[names[at % 4]] for at, name in enumerate(names))
     with pytest.raises(rule.Refused, match=r"names no group for 'new\.txt'"):
-        split_all(tmp_path / "2", {"p": {"new.txt": b"1"}}, params("files"))
+        split_all(tmp_path / "2", {"p": {"new.txt": b"1"}}, own)
 
 
 def test_a_sample_of_the_shards_is_a_sample_of_the_keys(tmp_path: Path) -> None:

@@ -58,11 +58,11 @@ class Tree:
             raise Refused(f"split.group finds no group in '{file.path}'")
         if self.listed:
             raise Refused(f"{GROUPS} names no group for '{file.path}'")
-        return [self.name(file)]
+        return [file.md5 if self.by_content else file.path]
 
     def identity(self, file: File) -> list[Any]:
         """Return id and content: what the certificate covers."""
-        return [self.name(file), file.md5]
+        return [file.md5 if self.by_content else file.path, file.md5]
 
     def time(self, file: File) -> datetime | None:
         """Return the date in the path. Raises: Refused: there is none."""
@@ -78,9 +78,10 @@ class Tree:
         """Return what the file counts as in the report."""
         return "/".join(caught(self.split["strata"], "stratum", file.path) or ["(none)"])
 
-    def name(self, file: File) -> str:
-        """Return the file's id, which is what reports call it."""
-        return file.md5 if self.by_content else file.path
+    @staticmethod
+    def name(file: File) -> str:
+        """Return how reports call the file."""
+        return file.path
 
     @staticmethod
     def place(file: File) -> str:
