@@ -33,7 +33,7 @@ def test_status_runs_and_compare_show_the_certificate(flow_repo: Flow) -> None:
     assert row["certificate"] == second
     assert f"certificate {second[:7]}" in flow_repo.branchflow("status").stdout
 
-    assert [run["certificate"] for run in flow_repo.result("runs")] == [first, second]
+    assert [run["certificate"] for run in flow_repo.result("runs")["records"]] == [first, second]
     shown = flow_repo.branchflow("runs").stdout.splitlines()
     for tag, wanted in ((FIRST_TAG, first), (SECOND_TAG, second)):
         assert wanted[:7] in next(line for line in shown if line.startswith(tag))
