@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from dvc_branchflow.errors import ConfigError, FlowError
 from dvc_branchflow.git.lines import line_changes
@@ -16,6 +16,7 @@ from dvc_branchflow.work.experiments import find_experiment, homes
 from dvc_branchflow.work.looks import Look, all_looks
 from dvc_branchflow.work.ranking import Choice, best, chosen, why_not_comparable
 from dvc_branchflow.work.records import RunRecord, read_records, read_refused
+from dvc_branchflow.work.reproductions import Reproductions, read_reproductions
 from dvc_branchflow.work.staleness import is_current
 from dvc_branchflow.work.views import (
     RunView,
@@ -79,10 +80,14 @@ class RunsRequest:
 
 @dataclass(frozen=True, slots=True)
 class RunList:
-    """The runs on record that were asked for, and what is wrong with records that can't be read."""
+    """The runs on record that were asked for, and what is wrong with records that can't be read.
+
+    `reproduced` says what the last reproduction of a release came to: tag → verdict.
+    """
 
     records: tuple[RunRecord, ...]
     unreadable: tuple[ConfigError, ...]
+    reproduced: Mapping[str, str] = field(default_factory=dict)
 
 
 def runs(project: Project, request: RunsRequest | None = None) -> RunList:
@@ -100,7 +105,13 @@ def runs(project: Project, request: RunsRequest | None = None) -> RunList:
     chosen = [row for row in rows if all(one.holds(row[0]) for one in conditions)]
     if request.sort:
         chosen = ordered(chosen, parse_order(request.sort), lambda row: row[0])
-    return RunList(tuple(record for _, record in chosen), there.unreadable)
+    again = read_reproductions(project)
+    verdicts = {r.tag: again.last(r.tag, r.commit) for _, r in chosen if not r.refused}
+    return RunList(
+        records=tuple(record for _, record in chosen),
+        unreadable=(*there.unreadable, *again.unreadable),
+        reproduced={tag: verdict for tag, verdict in verdicts.items() if verdict},
+    )
 
 
 def looks(project: Project, model: str | None = None) -> list[Look]:
@@ -119,13 +130,15 @@ def compare(project: Project, refs: Sequence[str] = (), choice: Choice | None = 
         metric, or nothing says which way it is better.
     """
     records = {record.tag: record for record in read_records(project).found}
+    again = read_reproductions(project)
     views, data = _views(project, list(refs) or _last_two(records.values()), records)
     if len(views) < 2:  # noqa: PLR2004  two sides
         raise FlowError("there are no two releases to compare", hint="git branchflow runs")
     why_not = why_not_comparable(views)
     return Comparison(
         runs=tuple(views),
-        rows=_rows(views, list(_code_changes(project, [view.commit for view in views], data))),
+        rows=_rows(views, list(_code_changes(project, [view.commit for view in views], data)))
+        | _reproduced(views, again),
         best={} if why_not else _best(project, views, choice or Choice()),
         not_ranked=why_not,
         notes=tuple(_notes(project, views, data)),
@@ -179,6 +192,14 @@ def _rows(
     rows = {key: tuple(cells.get(key) for cells in sides) for key in keys}
     rows = {key: values for key, values in rows.items() if any(v is not None for v in values)}
     return {key: rows[key] for section in _SECTIONS for key in rows if key[0] == section}
+
+
+def _reproduced(
+    views: Sequence[RunView], again: Reproductions
+) -> dict[tuple[str, str], tuple[object, ...]]:
+    """What the last reproduction of each came to, where one of them was reproduced."""
+    last = tuple(again.last(view.name, view.commit) for view in views)
+    return {("reproduced", "last"): last} if any(last) else {}
 
 
 def _cells(view: RunView) -> dict[tuple[str, str], object]:

@@ -32,6 +32,7 @@ from dvc_branchflow.work.reproductions import (
 )
 from dvc_branchflow.work.running import until_won
 from dvc_branchflow.work.transfer import Report
+from dvc_branchflow.work.views import model_of
 from dvc_branchflow.work.worktrees import branch_lock, lay_worktree, log_path
 
 
@@ -182,7 +183,7 @@ def _environment(project: Project, release: Release) -> dict[str, str]:
     """What the stages were told at the release, so that they are told the same."""
     made = {"BRANCHFLOW_MODEL": release.record.model, "BRANCHFLOW_TAG": str(release.tag)}
     for spec in project.specs.values():
-        if spec.role is Role.STABLE and spec.model == release.record.model:
+        if spec.role is Role.STABLE and model_of(spec) == release.record.model:
             made["BRANCHFLOW_BRANCH"] = spec.branch
     return made
 

@@ -101,6 +101,19 @@ class Reproduction:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class Reproductions:
+    """What is on record, oldest first, and what is wrong with what can't be read."""
+
+    found: tuple[Reproduction, ...]
+    unreadable: tuple[ConfigError, ...]
+
+    def last(self, tag: str, commit: str) -> Verdict | None:
+        """Return what the last one of a release came to; None where there is none of it."""
+        of_it = [one.verdict for one in self.found if (one.tag, one.commit) == (tag, commit)]
+        return of_it[-1] if of_it else None
+
+
 def judge_reproduction(
     outs: Mapping[str, Pair], metrics: Mapping[str, Pair], tolerance: float
 ) -> Verdict:
@@ -162,8 +175,9 @@ def parse_reproduction(content: bytes, where: str) -> Reproduction:
     return found
 
 
-def read_reproductions(project: Project) -> tuple[list[Reproduction], list[ConfigError]]:
-    """Return the reproductions on record, oldest first, and what is wrong with the others."""
+def read_reproductions(project: Project) -> Reproductions:
+    """Return the reproductions on record."""
     wanted = on_tracking(project, _PATH)
     found, unreadable = read_files(project.git, wanted, parse_reproduction, _WHAT)
-    return sorted(found, key=lambda one: (one.when, one.tag)), unreadable
+    by_age = sorted(found, key=lambda one: (one.when, one.tag))
+    return Reproductions(tuple(by_age), tuple(unreadable))

@@ -98,6 +98,10 @@ def test_a_release_is_made_again_and_nothing_moves_but_main(flow_repo: Flow) -> 
     assert flow.result("runs", "--test-looks") == looks
     assert not digest_diff(checkout, checkout_digest(flow.repo, allow=["main"]))
     assert flow.branchflow("check", "--all")
+    assert flow.result("runs")["reproduced"] == {FIRST_TAG: "identical"}
+    assert re.search(
+        r"reproduced +last +identical +-$", flow.branchflow("compare").stdout, re.MULTILINE
+    )
     # Records beside it are no releases.
     assert [one["tag"] for one in flow.result("runs")["records"]] == [FIRST_TAG, SECOND_TAG]
 

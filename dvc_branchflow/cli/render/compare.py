@@ -63,6 +63,9 @@ def run_list(found: RunList, asked: Sequence[str] = ()) -> str:
         Column("pins", pins, rank=len(named) + 3),
         Column("commit", [short(r.commit) or None for r in records], rank=len(named) + 4),
     ]
+    if found.reproduced:
+        again = [found.reproduced.get(record.tag) for record in records]
+        columns.insert(-1, Column("reproduced", again, rank=len(named) + 5))
     if any(record.refused for record in records):
         columns[-1] = Column("refused by", [_refusal(record) for record in records])
     return fitted(columns)
