@@ -9,11 +9,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.templates.clean_data import put, run_all, set_params, table
 from tests.templates.split_data import params, split_all
+
+pytestmark = pytest.mark.slow
 
 PARTITIONS = ["2024-01", "2024-02", "2024-03"]
 NAMES = st.sampled_from([f"{number}.txt" for number in range(9)])

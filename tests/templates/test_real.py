@@ -249,7 +249,7 @@ def sides_of(folder: Path) -> dict[str, str]:
 def test_threads_of_real_mails_stay_together_while_they_grow(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, figures: dict[str, Any]
 ) -> None:
-    own = params("files", leaks={"identical": False})
+    own = params("files", split=BY_PATH, leaks={"identical": False})
     listed = table([["group", "path"], *([thread, name] for name, thread in threads().items())])
     (tmp_path / "groups.csv").write_bytes(listed)
     monkeypatch.setattr(split_data.tree, "GROUPS", tmp_path / "groups.csv")
@@ -289,6 +289,11 @@ def shares(texts: dict[str, bytes], sides: dict[str, str]) -> dict[frozenset[str
     return found
 
 
+def later_of(pair: frozenset[str], sides: dict[str, str]) -> str:
+    """The one of a pair that stands on the later side."""
+    return max(pair, key=lambda name: split_data.SIDES.index(sides[name]))
+
+
 def test_of_real_mails_those_are_named_that_really_agree(
     tmp_path: Path, figures: dict[str, Any]
 ) -> None:
@@ -297,17 +302,12 @@ def test_of_real_mails_those_are_named_that_really_agree(
     sides = sides_of(tmp_path)
     agree = shares({name: body for own in parts.values() for name, body in own.items()}, sides)
     named = {frozenset(pair) for pair in pairs(leaks_of(tmp_path, TEXT), "near")}
-    later = {
-        max(pair, key=lambda name: list(split_data.SIDES).index(sides[name])) for pair in named
-    }
+    later = {later_of(pair, sides) for pair in named}
     assert len(named) > 5
     assert len(later) == len(named)
     assert all(agree.get(pair, 0) > 0.8 for pair in named)
-    sure = {  # of each such pair the one on the later side has to be named, with this one or a nearer
-        max(pair, key=lambda name: list(split_data.SIDES).index(sides[name]))
-        for pair, share in agree.items()
-        if share >= 0.96
-    }
+    # Of each such pair the one on the later side has to be named, with this one or a nearer.
+    sure = {later_of(pair, sides) for pair, share in agree.items() if share >= 0.96}
     assert sure <= later
     figures["mails that nearly agree"] = {
         "pairs over 0.9": sum(share >= 0.9 for share in agree.values()), "named": len(named),
