@@ -9,7 +9,7 @@ from dvc_branchflow.errors import ConfigError, FlowError
 from dvc_branchflow.git.lines import line_changes
 from dvc_branchflow.model import Branch, Sha, parse_sha
 from dvc_branchflow.project import Project
-from dvc_branchflow.query import ordered, parse_condition, parse_order, require_known
+from dvc_branchflow.query import Condition, ordered, parse_condition, parse_order, require_known
 from dvc_branchflow.work.code import CodeBoundary
 from dvc_branchflow.work.commits import CommitData, read_commits
 from dvc_branchflow.work.experiments import find_experiment, homes
@@ -98,20 +98,29 @@ def runs(project: Project, request: RunsRequest | None = None) -> RunList:
     request = request or RunsRequest()
     conditions = [parse_condition(text) for text in request.where]
     there = read_refused(project) if request.refused else read_records(project)
-    rows = [(r.values(), r) for r in there.found if request.model in {None, r.model}]
-    known = {name: None for values, _ in rows for name in values}
-    for name in request.names() if rows else ():
-        require_known(name, known, "run")
-    chosen = [row for row in rows if all(one.holds(row[0]) for one in conditions)]
-    if request.sort:
-        chosen = ordered(chosen, parse_order(request.sort), lambda row: row[0])
+    records = [record for record in there.found if request.model in {None, record.model}]
+    if records and request.names():
+        records = _chosen(records, request, conditions)
     again = read_reproductions(project)
-    verdicts = {r.tag: again.last(r.tag, r.commit) for _, r in chosen if not r.refused}
+    verdicts = {r.tag: again.last(r.tag, r.commit) for r in records if not r.refused}
     return RunList(
-        records=tuple(record for _, record in chosen),
+        records=tuple(records),
         unreadable=(*there.unreadable, *again.unreadable),
         reproduced={tag: verdict for tag, verdict in verdicts.items() if verdict},
     )
+
+
+def _chosen(
+    records: Sequence[RunRecord], request: RunsRequest, conditions: Sequence[Condition]
+) -> list[RunRecord]:
+    rows = [(record.values(), record) for record in records]
+    known = {name: None for values, _ in rows for name in values}
+    for name in request.names():
+        require_known(name, known, "run")
+    rows = [row for row in rows if all(one.holds(row[0]) for one in conditions)]
+    if request.sort:
+        rows = ordered(rows, parse_order(request.sort), lambda row: row[0])
+    return [record for _, record in rows]
 
 
 def looks(project: Project, model: str | None = None) -> list[Look]:
