@@ -214,6 +214,15 @@ def test_metrics_that_can_not_be_read_are_said_and_the_rest_is_compared(
     assert "dev/n: 'metrics.json' " in capsys.readouterr().out
 
 
+def test_all_metrics_of_a_commit_together_are_bounded(flow_git: Git, pinned: Sha, dev: Sha) -> None:
+    large = b'{"a": 1' + b" " * (3 * 1024 * 1024) + b"}"
+    files = {**trained(pinned), "metrics.json": large, "validation.json": large}
+    put(flow_git, "dev/n", files)
+    found = compared(flow_git, "dev/m", "dev/n")
+    assert views(found)["dev/n"].metrics == {"a": 1}
+    assert "dev/n: 'validation.json' is not here, or too large" in found.notes
+
+
 @pytest.mark.parametrize(
     "files", [{"pins.yaml": b"split: x\n"}, {"dvc.yaml": b"["}, {"dvc.lock": b"- 1\n"}]
 )

@@ -85,6 +85,13 @@ def test_each_experiment_belongs_to_the_branch_that_it_was_run_on(
         listed(flow_git, "split")
 
 
+def test_a_commit_at_both_tips_is_the_dev_branchs(flow_git: Git, pinned: Sha, dev: Sha) -> None:
+    flow_git.update_refs([RefUpdate("refs/heads/stable/m", None, dev)], "test")
+    experiment(flow_git, "one", dev, trained(pinned))
+    assert names(listed(flow_git, "dev/m")) == [["dev/m", "one"]]
+    assert names(listed(flow_git, "stable/m")) == []
+
+
 def test_what_is_not_the_same_data_is_ranked_apart(
     flow_git: Git, pinned: Sha, dev: Sha, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -201,6 +208,19 @@ def test_params_are_taken_and_nothing_else(flow_git: Git, pinned: Sha, dev: Sha)
     assert trailers.strip() == f"fox@{sha}"
     again = promoted(flow_git, "fox")
     assert (again.params, again.commit) == ({}, None)
+
+
+def test_a_file_that_dvc_laid_out_anew_changes_in_one_line(flow_git: Git, dev: Sha) -> None:
+    ours = "model: {kind: linear, seed: 17}   # as we write it\nlist: [1, 2]\n"
+    base = put(flow_git, "dev/m", {"params.yaml": ours.encode()})
+    theirs = "model:\n  kind: boosting\n  seed: 17\nlist:\n- 1\n- 3\n"
+    experiment(flow_git, "fox", base, {"params.yaml": theirs.encode()})
+    assert promoted(flow_git, "fox").params == {
+        "model.kind": ("linear", "boosting"),
+        "list": ([1, 2], [1, 3]),
+    }
+    wanted = ours.replace("linear", "boosting").replace("2]", "3]")
+    assert content(flow_git, "dev/m", "params.yaml") + "\n" == wanted
 
 
 def test_params_of_an_experiment_on_stable_go_to_its_dev_branch(
