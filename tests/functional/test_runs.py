@@ -62,6 +62,16 @@ def test_what_is_asked_for_by_name_is_shown(
     assert "Ann" in row
 
 
+def test_what_is_asked_for_and_none_of_the_chosen_has_is_a_column_without_values(
+    flow_git: Git, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = record("v1.0.0", model="x", tag="x@v1.0.0", metrics={"metrics.json": {"r2": 0.5}})
+    put(flow_git, "main", {"runs/m/v1.0.0.json": record("v1.0.0"), "runs/x/v1.0.0.json": other})
+    (row,) = listed(capsys, "--where", "model=m", "--sort", "metrics.r2")
+    assert row[0] == "m@v1.0.0"
+    assert listed(capsys, "--where", "model=m", "--where", "metrics.r2<1") == []
+
+
 def test_refused_candidates_are_listed_apart(
     flow_git: Git, capsys: pytest.CaptureFixture[str]
 ) -> None:

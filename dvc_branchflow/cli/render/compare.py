@@ -40,9 +40,9 @@ def run_list(found: RunList, asked: Sequence[str] = ()) -> str:
     """The runs, a line each: what was asked for by name, the main metrics, params that differ."""
     records = found.records
     if not records:
-        return "no such run on record" if asked else "no runs on record yet"
+        return "no such runs on record"
     values = [record.values() for record in records]
-    names = list(dict.fromkeys(name for row in values for name in row))
+    names = list(dict.fromkeys([name for row in values for name in row] + list(asked)))
     differing = _differing(values)
     wanted = [name for name in asked if name.partition(".")[0] not in _SHOWN]
     wanted += _first(names, "metrics.", _METRICS) + _first(differing, "params.", _PARAMS)
@@ -176,7 +176,7 @@ def comparison(found: Comparison) -> str:
         last = section
     lines = [table(rows, ("", "", *map(cell, names)))]
     if found.best:
-        lines.append("* best, by the gates in branchflow.yaml")
+        lines.append("* best")
     if found.not_ranked:
         lines.append(colour(f"not ranked: {found.not_ranked}", "warn"))
     lines += [colour(printable(note), "warn") for note in found.notes]
