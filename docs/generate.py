@@ -24,6 +24,7 @@ from dvc_branchflow import (
     compare,
     errors,
     exchange,
+    gating,
     hooks,
     ingest,
     init,
@@ -55,6 +56,7 @@ from dvc_branchflow.work import (
     looks,
     pinning,
     records,
+    refusing,
     registry,
     release_plan,
     releasing,
@@ -108,7 +110,14 @@ _RESULTS: Mapping[str, tuple[str, tuple[type, ...]]] = {
     "promote": ("PromoteOutcome", (releases.PromoteOutcome,)),
     "release": (
         "ReleaseOutcome; under `--dry-run` ReleasePlan, or null where nothing is new",
-        (releasing.ReleaseOutcome, release_plan.ReleasePlan, pinning.PinPlan),
+        (
+            releasing.ReleaseOutcome,
+            release_plan.ReleasePlan,
+            pinning.PinPlan,
+            gating.Bound,
+            refusing.Refusal,
+            gating.GateResult,
+        ),
     ),
     "runs": (
         "RunList; with `--test-looks` list of Look",
