@@ -39,11 +39,13 @@ from dvc_branchflow import (
     switch,
 )
 from dvc_branchflow import demo as demo_module
+from dvc_branchflow.analysis import planning, reporting
 from dvc_branchflow.cli.commands import COMMANDS
 from dvc_branchflow.cli.commands.base import Command
 from dvc_branchflow.cli.parser import build_parser
 from dvc_branchflow.config import config_schema
 from dvc_branchflow.drift import judging
+from dvc_branchflow.experiment import findings, verdict
 from dvc_branchflow.monitor import check as monitor_check
 from dvc_branchflow.monitor import label, log
 from dvc_branchflow.policy import catalog, places
@@ -148,6 +150,18 @@ _RESULTS: Mapping[str, tuple[str, tuple[type, ...]]] = {
     "check": (
         "Verdict; with `--explain` Rule, with `--why-not` Placement",
         (model.Verdict, model.Violation, catalog.Rule, places.Placement),
+    ),
+    "analysis plan": ("PlanOutcome", (planning.PlanOutcome,)),
+    "analysis assign": ("Assigned", (planning.Assigned,)),
+    "analysis report": (
+        "ReportOutcome",
+        (
+            reporting.ReportOutcome,
+            findings.Findings,
+            verdict.Verdict,
+            verdict.Effect,
+            findings.Segment,
+        ),
     ),
     "monitor log": ("LogOutcome", (log.LogOutcome,)),
     "monitor label": ("LabelOutcome", (label.LabelOutcome,)),
@@ -468,8 +482,6 @@ does one on the line of a branch without a role.
 
 ```yaml
 {_laid_config()}```
-
-`analysis` is a role that the file may name; no command works on analysis branches yet.
 """
 
 

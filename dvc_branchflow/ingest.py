@@ -7,19 +7,23 @@ import os
 import re
 import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from dvc_branchflow.config import partition_size_bytes
-from dvc_branchflow.errors import FlowError, StorageError, UsageError
+from dvc_branchflow.errors import FlowError, RejectedError, StorageError, UsageError
 from dvc_branchflow.flow import BranchSpec
 from dvc_branchflow.git import NewCommit
 from dvc_branchflow.model import APPEND_ONLY, Branch, Oid, Out, Sha
 from dvc_branchflow.policy.derived import side_of
 from dvc_branchflow.project import Project, Tip
+from dvc_branchflow.watch.windows import parse_span
 from dvc_branchflow.work.appending import Growth, Taken, grow, take_in
 from dvc_branchflow.work.commits import read_commit
+from dvc_branchflow.work.environments import environment
+from dvc_branchflow.work.logexport import Filter, export_rows
 from dvc_branchflow.work.publish import Move, publish, require_movable
 from dvc_branchflow.work.running import until_won
 from dvc_branchflow.work.transfer import Report
@@ -96,6 +100,49 @@ def ingest(
 
     with branch_lock(project, spec.branch, report):
         return until_won(project, attempt, report)
+
+
+@dataclass(frozen=True, slots=True)
+class MonitorRequest:
+    """Logged rows to append: of which environment and span (`FROM..TO`), and which of them."""
+
+    env: str
+    span: str
+    rows: Filter = field(default_factory=Filter)
+
+
+def ingest_from_monitor(
+    project: Project,
+    wanted: MonitorRequest,
+    request: IngestRequest,
+    report: Report,
+    *,
+    dry_run: bool = False,
+) -> IngestOutcome:
+    """Append logged rows with their labels to an append-only branch, as one CSV file.
+
+    The commit's source names the monitor branch, its commit, the span and the filter.
+
+    Args:
+        request: its paths and its source are those of the rows.
+    Raises: RejectedError: no row is left.
+    """
+    project.refresh()
+    env, span = environment(project, wanted.env), parse_span(wanted.span)
+    with TemporaryDirectory(prefix="branchflow-") as folder:
+        path, count = export_rows(env, span, wanted.rows, Path(folder), report)
+        if not count:
+            raise RejectedError(
+                f"'{env.spec.branch}' has no rows in {span} that the filter lets through",
+                hint="--unlabelled takes rows that have no label yet",
+            )
+        at = env.tip.sha if env.tip else ""
+        filtered = f"; {wanted.rows}" if str(wanted.rows) else ""
+        source = f"{env.spec.branch}@{at} {span}{filtered}"
+        report(f"rows from {env.spec.branch}: {count}")
+        return ingest(
+            project, replace(request, paths=[path], source=source), report, dry_run=dry_run
+        )
 
 
 def collect(paths: Iterable[Path]) -> dict[str, Path]:

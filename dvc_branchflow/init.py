@@ -42,6 +42,7 @@ branches:
   dev/*:    {{role: dev,    from: [split], sample: {sample}, checks: {{tests: {tests}}}}}
   stable/*: {{role: stable, code: "dev/{{}}", from: [split], checks: {{tests: {tests}}}}}
   monitor/*: {{role: monitor, data: data/monitor}}
+  analysis/*: {{role: analysis, from: ["monitor/*"]}}
 """
 _TESTS = "python -m pytest -q"
 _REMOTE_NAME = "store"

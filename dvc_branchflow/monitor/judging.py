@@ -16,17 +16,17 @@ from dvc_branchflow.drift.baseline import (
 )
 from dvc_branchflow.drift.sketches import Chunk, Numbers
 from dvc_branchflow.errors import BranchflowError
-from dvc_branchflow.lazy import np, pa, pc
+from dvc_branchflow.lazy import pa, pc
 from dvc_branchflow.project import Project
 from dvc_branchflow.versions import parse_tag
-from dvc_branchflow.watch.fingerprints import hash_texts
 from dvc_branchflow.watch.quality import Outcomes
 from dvc_branchflow.watch.rows import LogSchema
 from dvc_branchflow.watch.verdicts import BaselineRef, Plot, ReleaseCheck, plot_of
 from dvc_branchflow.watch.windows import Span
 from dvc_branchflow.work.baselines import HeldBaseline, prediction_baseline, training_baseline
 from dvc_branchflow.work.environments import Environment, Served, served
-from dvc_branchflow.work.logbook import LABELS, ROWS, read_log
+from dvc_branchflow.work.labels import Labels, read_labels
+from dvc_branchflow.work.logbook import ROWS, read_log
 from dvc_branchflow.work.records import FOLDER, read_record
 from dvc_branchflow.work.tables import as_chunk
 from dvc_branchflow.work.transfer import Report
@@ -45,23 +45,6 @@ class Judged:
     rows: int
     labels: int
     baselines: Mapping[str, bytes]
-
-
-@dataclass
-class _Labels:
-    """The labels of a window: hashes of ids in order, and what they are of; shapes (labels,)."""
-
-    ids: Any
-    values: Any
-
-    def of(self, table: Any) -> tuple[Any, Any]:
-        """Return which rows have a label, shape (rows,), and the labels of those."""
-        if not self.ids.size:
-            return np.zeros(table.num_rows, bool), self.values
-        hashed = hash_texts(table["request_id"].combine_chunks())
-        at = np.minimum(np.searchsorted(self.ids, hashed), self.ids.size - 1)
-        hit = self.ids[at] == hashed
-        return hit, self.values[at[hit]]
 
 
 @dataclass
@@ -99,7 +82,7 @@ class _Judging:
 
     def run(self) -> Judged:
         found = {tag: self._begin(tag, rows) for tag, rows in sorted(self._tags().items())}
-        labels = self._labels()
+        labels = read_labels(self._env, self._span, self._report)
         wanted = ["request_id", "tag", *self._kinds, *self._schema.columns]
         for table in read_log(self._env, ROWS, self._span, wanted, self._report):
             for tag, release in found.items():
@@ -121,17 +104,6 @@ class _Judging:
             for item in table["tag"].combine_chunks().value_counts().to_pylist():
                 counts[item["values"]] = counts.get(item["values"], 0) + item["counts"]
         return counts
-
-    def _labels(self) -> _Labels:
-        ids, values = [np.empty(0, np.uint64)], [np.empty(0, object)]
-        is_number = self._schema.prediction == "number"
-        for table in read_log(self._env, LABELS, self._span, ["request_id", "label"], self._report):
-            ids.append(hash_texts(table["request_id"].combine_chunks()))
-            values.append(table["label"].to_numpy())
-        every = np.concatenate(ids)
-        order = np.argsort(every, kind="stable")
-        joined = np.concatenate(values)
-        return _Labels(every[order], joined[order].astype(float if is_number else object))
 
     def _begin(self, tag: str, rows: int) -> _Release:
         """Find the baselines of a release."""
@@ -162,7 +134,7 @@ class _Judging:
 
         return rows
 
-    def _take(self, release: _Release, table: Any, labels: _Labels) -> None:
+    def _take(self, release: _Release, table: Any, labels: Labels) -> None:
         recipe = release.served.recipe
         if release.features is not None and release.trained is not None:
             kinds = _kinds_of(release.trained.baseline)

@@ -61,11 +61,7 @@ class Environment:
 
     def ground(self) -> list[Change]:
         """What a new branch needs besides its data: the files that every branch carries."""
-        if self.tip is not None:
-            return []
-        git = self.project.git
-        held = git.files(self.project.tracking.sha)
-        return [Change(path, entry=held[path]) for path in _GROUND if path in held]
+        return [] if self.tip is not None else ground_of(self.project)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +71,12 @@ class Served:
     tag: str
     commit: Sha
     recipe: Recipe | None
+
+
+def ground_of(project: Project) -> list[Change]:
+    """Return the files that every branch carries, as the tracking branch has them."""
+    held = project.git.files(project.tracking.sha)
+    return [Change(path, entry=held[path]) for path in _GROUND if path in held]
 
 
 def environment(project: Project, name: str | None) -> Environment:

@@ -198,3 +198,42 @@ def test_bad_files_and_names_are_refused_and_a_dry_run_moves_nothing(watched: Fl
     )
     assert "would log 4 rows" in _log(watched, logged_rows(4), "--dry-run").stdout
     assert watched.refs() == refs
+
+
+def test_logged_rows_come_back_to_raw_but_not_those_that_an_experiment_touched(
+    watched: Flow,
+) -> None:
+    rows = [
+        {**row, "group": "new" if n % 4 == 0 else None} for n, row in enumerate(logged_rows(20))
+    ]
+    _log(watched, rows)
+    labels = watched.root / "labels.csv"
+    labels.write_text(
+        "request_id,label\n" + "".join(f"r-{n},{n}\n" for n in range(12)), encoding="utf-8"
+    )
+    watched.branchflow("monitor", "label", labels)
+    want = (
+        "ingest",
+        "--from-monitor",
+        "prod",
+        "--window",
+        "2026-11-01..2026-12-01",
+        "--partition",
+        "seen",
+    )
+    found = watched.result(*want, "--except", "group=new", "--where", "label>=2")
+    assert len(found["added"]) == 1
+    message = watched.sh.git("log", "-1", "--format=%B", "origin/raw")
+    tip = watched.sh.git("rev-parse", f"origin/{BRANCH}")
+    assert f"Source: {BRANCH}@{tip} 2026-11-01T00:00:00Z..2026-12-01T00:00:00Z; where label>=2; except group=new" in message  # fmt: skip
+    watched.sh.git("switch", "-q", "--detach", "origin/raw")
+    watched.sh.run("dvc", "pull", "-q", "data/raw/seen.dvc")
+    (path,) = (watched.repo / "data/raw/seen").iterdir()
+    table = pyarrow.csv.read_csv(path)
+    assert table["request_id"].to_pylist() == [f"r-{n}" for n in range(2, 12) if n % 4]
+    assert table["label"].to_pylist() == [n for n in range(2, 12) if n % 4]
+    assert "no rows" in error_line(watched.branchflow(*want, "--where", "label>99", code=1))
+    assert "column of the log" in error_line(
+        watched.branchflow(*want, "--where", "nothing=1", code=2)
+    )
+    assert "--source is needed" in error_line(watched.branchflow("ingest", path, code=2))

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from dvc_branchflow.cli.commands import (
+    analysis,
     channels,
     compare,
     data,
@@ -44,6 +45,9 @@ COMMANDS: tuple[Command, ...] = (
     monitor.CHECK,
     monitor.ALERTS,
     monitor.ACK,
+    analysis.PLAN,
+    analysis.ASSIGN,
+    analysis.REPORT,
     judge.CHECK,
     setup.HOOKS,
     flow.SWITCH,
@@ -54,6 +58,7 @@ COMMANDS: tuple[Command, ...] = (
     setup.DEMO,
 )
 GROUPS: Mapping[str, str] = {
+    "analysis": "experiments on what production saw",
     "monitor": "what production saw, and whether it has drifted",
     "storage": "look after the DVC remotes",
 }

@@ -1,0 +1,1 @@
+"""Experiments on what production saw: planned before the data, assigned, reported."""

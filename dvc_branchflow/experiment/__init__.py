@@ -1,0 +1,1 @@
+"""Experiments: what a plan may say, and which verdict its data allow."""
