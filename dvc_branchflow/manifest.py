@@ -210,7 +210,8 @@ def _insertion_point(manifest: bytes, relpath: str) -> int:
 
 def _relpath(text: bytes) -> str:
     try:
-        return str(json.loads(text))
+        # Most names have nothing escaped (DVC escapes what is not ASCII), and JSON costs 5 µs.
+        return str(json.loads(text)) if b"\\" in text else text[1:-1].decode("ascii")
     except ValueError as error:
         raise _damaged() from error
 

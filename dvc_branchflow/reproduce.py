@@ -18,7 +18,8 @@ from dvc_branchflow.model import LOCK_FILE, Branch, LockedStage, Oid, Out, Role,
 from dvc_branchflow.project import Project
 from dvc_branchflow.work.commits import CommitData, read_commit
 from dvc_branchflow.work.observed import environment, metrics_in
-from dvc_branchflow.work.pipeline import checkout, run_anew
+from dvc_branchflow.work.pipeline import run_anew
+from dvc_branchflow.work.placing import put_in_place
 from dvc_branchflow.work.publish import Move, publish, require_movable
 from dvc_branchflow.work.records import as_json
 from dvc_branchflow.work.registry import Release, find_release, shared_tags
@@ -146,7 +147,7 @@ def _reproduce(
     report: Report,
 ) -> Reproduction:
     worktree = lay_worktree(project, place, release.commit)
-    checkout(project, worktree, _inputs(data), report)
+    put_in_place(project, worktree, _inputs(data), report)
     when = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     started = time.monotonic()
     verdict: Verdict = "failed"

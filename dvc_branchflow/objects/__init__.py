@@ -18,6 +18,7 @@ from dvc_branchflow.objects.config import DvcConfig, RemoteConfig, named_remotes
 from dvc_branchflow.objects.crew import MOST
 from dvc_branchflow.objects.directory import DirectoryStore
 from dvc_branchflow.objects.filesystem import FileSystem, FileSystemStore, OpenFileSystem
+from dvc_branchflow.objects.links import Place, Placer, digests
 
 __all__ = [
     "BucketStore",
@@ -26,10 +27,13 @@ __all__ = [
     "DvcConfig",
     "FileSystem",
     "FileSystemStore",
+    "Place",
+    "Placer",
     "RemoteConfig",
     "Store",
     "Stored",
     "Trash",
+    "digests",
     "is_md5",
     "named_remotes",
     "object_key",

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from dvc_branchflow.errors import StorageError
 from dvc_branchflow.model import Oid
-from dvc_branchflow.objects.base import object_key
+from dvc_branchflow.objects.base import object_key, oid_of
 from dvc_branchflow.objects.files import md5, save, take_in
 from dvc_branchflow.objects.processes import spread
 
@@ -22,11 +22,19 @@ class Cache:
 
     def path(self, oid: Oid) -> Path:
         """Return where the object lies, or would."""
-        return self.root / object_key(oid)
+        return Path(self.place(oid))
+
+    def place(self, oid: Oid) -> str:
+        """Return the same as text, for many."""
+        return f"{self.root}/{object_key(oid)}"
+
+    def oid_at(self, path: str) -> Oid | None:
+        """Return which object a path in the cache is of, None outside of it."""
+        return oid_of(path.removeprefix(f"{self.root}/"))
 
     def has(self, oid: Oid) -> bool:
         """Whether the object is in the cache."""
-        return os.path.exists(f"{self.root}/{object_key(oid)}")
+        return os.path.exists(self.place(oid))
 
     def add_bytes(self, oid: Oid, content: bytes) -> None:
         """Put a small object, such as a manifest, into the cache."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import os
@@ -17,6 +18,7 @@ from dvc_branchflow.objects.base import object_key
 
 CHUNK = 1024 * 1024
 _READ_ONLY = 0o444  # as DVC makes them; it hashes again what is writable
+_WRITABLE = 0o666
 _SHARED_FOLDER = 0o2775  # what DVC makes where its config says `shared = group`
 _GROUP_SHARES = stat.S_ISGID | stat.S_IWGRP
 
@@ -41,6 +43,28 @@ def copy(source: Path, target: Path, oid: Oid, where: str) -> None:
     """Copy an object, hashing what is written; see `save`."""
     with _opened(source) as file:
         save(read(file), target, oid, where)
+
+
+def copy_out(source: str, target: str, oid: Oid, aside: str, *, is_exec: bool) -> None:
+    """Copy an object to where somebody works with it: writable, and over what is there.
+
+    Args:
+        aside: a folder for the half-written copy; where it is on another file system, it lies
+            beside the target.
+    """
+    with _opened(source) as file, _written(read(file), aside, _WRITABLE) as written:
+        require(written.md5, oid, "the cache")
+        if is_exec:
+            os.chmod(written.path, os.stat(written.path).st_mode | stat.S_IEXEC)
+        try:
+            # Put over an old file, the new one would be flushed to the disk first: 2 ms on ext4.
+            with suppress(FileNotFoundError):
+                os.unlink(target)
+            os.rename(written.path, target)
+        except OSError as error:
+            if error.errno != errno.EXDEV or aside == os.path.dirname(target):
+                raise
+            copy_out(source, target, oid, os.path.dirname(target), is_exec=is_exec)
 
 
 def take_in(source: Path, root: Path) -> tuple[Oid, int]:
@@ -71,7 +95,7 @@ def appearing(target: Path) -> Iterator[Path]:
     """Give a temporary path beside `target` that becomes it, read-only, if all goes well."""
     folder = os.path.dirname(target)
     _make(folder)
-    partial = Path(_partial(folder))
+    partial = Path(partial_path(folder))
     try:
         yield partial
         partial.chmod(_READ_ONLY)
@@ -82,8 +106,13 @@ def appearing(target: Path) -> Iterator[Path]:
 
 def prove(path: Path, oid: Oid, where: str) -> None:
     """Hash a file. Raises: StorageError: its content is not the object that it stands for."""
+    require(digest(path), oid, where)
+
+
+def digest(path: str | Path) -> Oid:
+    """Return the md5 of a file. Raises: OSError."""
     with _opened(path) as file:
-        require(hashlib.file_digest(file, md5).hexdigest(), oid, where)
+        return Oid(hashlib.file_digest(file, md5).hexdigest())
 
 
 def require(found: str, oid: Oid, where: str) -> None:
@@ -107,36 +136,37 @@ def md5(content: bytes = b"") -> Any:
 
 
 @contextmanager
-def _written(chunks: Iterable[Any], folder: str) -> Iterator[_Written]:
+def _written(chunks: Iterable[Any], folder: str, mode: int = _READ_ONLY) -> Iterator[_Written]:
     """Write and hash pieces; the file is gone afterwards unless it was moved to its place."""
-    digest = md5()
+    hashed = md5()
     size = 0
-    path = _partial(folder)
+    path = partial_path(folder)
     try:
-        with _created(path) as file:
+        with _created(path, mode) as file:
             for chunk in chunks:
-                digest.update(chunk)
+                hashed.update(chunk)
                 file.write(chunk)
                 size += len(chunk)
-        yield _Written(path, digest.hexdigest(), size)
+        yield _Written(path, hashed.hexdigest(), size)
     finally:
         with suppress(FileNotFoundError):
             os.unlink(path)
 
 
-def _opened(path: Path) -> io.FileIO:
+def _opened(path: str | Path) -> io.FileIO:
     return open(path, "rb", buffering=0)
 
 
-def _created(path: str) -> IO[bytes]:
-    """Create a read-only file, its folder first where there is none yet."""
+def _created(path: str, mode: int) -> IO[bytes]:
+    """Create a file, its folder first where there is none yet."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
     try:
-        descriptor = os.open(path, flags, _READ_ONLY)
+        descriptor = os.open(path, flags, mode)
     except FileNotFoundError:
         _make(os.path.dirname(path))
-        descriptor = os.open(path, flags, _READ_ONLY)
-    os.fchmod(descriptor, _READ_ONLY)  # whatever the umask is
+        descriptor = os.open(path, flags, mode)
+    if mode == _READ_ONLY:
+        os.fchmod(descriptor, mode)  # whatever the umask is
     return os.fdopen(descriptor, "wb")
 
 
@@ -160,5 +190,6 @@ def _make(folder: str) -> None:
             os.chmod(folder, _SHARED_FOLDER)
 
 
-def _partial(folder: str) -> str:
+def partial_path(folder: str) -> str:
+    """Return a name of our own for a file that is being written."""
     return f"{folder}/.branchflow-{os.urandom(8).hex()}.tmp"

@@ -20,7 +20,7 @@ from dvc_branchflow.plain import load_mapping
 from dvc_branchflow.policy.facts import is_below
 from dvc_branchflow.project import Project
 from dvc_branchflow.work.commits import CommitData
-from dvc_branchflow.work.pipeline import checkout
+from dvc_branchflow.work.placing import put_in_place
 
 _REQUIREMENTS_FILE = "requirements.txt"
 _PACKAGE = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}", re.MULTILINE)
@@ -56,7 +56,7 @@ def written_params(project: Project, data: CommitData, worktree: Path) -> dict[s
     written = {n: out for n in sorted(named) for out in made if is_below(n, out)}
     # Those of a stage that had nothing to do may not be in place.
     absent = {out for name, out in written.items() if not (worktree / name).exists()}
-    checkout(project, worktree, [data.outs[out] for out in absent & data.outs.keys()], _quiet)
+    put_in_place(project, worktree, [data.outs[out] for out in absent & data.outs.keys()], _quiet)
     files = {name: worktree / name for name in written}
     return {
         name: load_mapping(file.read_bytes(), name)

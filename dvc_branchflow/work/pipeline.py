@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dvc_branchflow.dvcio import dvc, dvc_text
+from dvc_branchflow.dvcio import dvc
 from dvc_branchflow.errors import RunError
 from dvc_branchflow.git import Change
 from dvc_branchflow.gitobjects import EXECUTABLE_MODE, FILE_MODE, LINK_MODE
@@ -17,7 +17,8 @@ from dvc_branchflow.model import LOCK_FILE, PIPELINE_FILE, POINTER_SUFFIX, Locke
 from dvc_branchflow.plain import load_mapping
 from dvc_branchflow.project import Project
 from dvc_branchflow.work.commits import CommitData
-from dvc_branchflow.work.transfer import Report, fetch
+from dvc_branchflow.work.placing import put_in_place
+from dvc_branchflow.work.transfer import Report
 
 _IGNORE_FILE = ".gitignore"
 _DESCRIBING = frozenset({"artifacts", "metrics", "params", "plots"})
@@ -64,7 +65,7 @@ def reproduce(
     project: Project,
     worktree: Path,
     data: CommitData,
-    pinned: Mapping[str, Out],
+    needed: Iterable[Out],
     log: Path,
     *,
     env: Mapping[str, str],
@@ -76,8 +77,7 @@ def reproduce(
     """
     if PIPELINE_FILE not in data.files or not data.pipeline.stages:
         return RunResult((), (), (), (), log)
-    needed = needed_outs(data, pinned)
-    checkout(project, worktree, needed, report)
+    put_in_place(project, worktree, needed, report)
     report("dvc repro")
     output = _repro(worktree, ["--pull", "--allow-missing"], log, env)
     return _collect(project, worktree, data, output, log)
@@ -126,18 +126,6 @@ def _failure(output: str, code: int) -> str:
     reason = found[1].strip() if found else f"dvc repro ended with exit code {code}"
     own = re.findall(r"^error: (.+)$", output, re.MULTILINE)
     return f"{reason[:300]}: {own[-1].strip()[:300]}" if own else reason[:300]
-
-
-def checkout(project: Project, worktree: Path, outs: Iterable[Out], report: Report) -> None:
-    """Put outs in place in a worktree, linked from the cache where the file system can."""
-    wanted = list(outs)
-    if not wanted:
-        return
-    fetch(project, wanted, report)
-    report(f"outs to place: {len(wanted)}")
-    # By their own paths: after a `.dvc` file among the targets, DVC passes over outs of stages.
-    targets = [out.path for out in wanted]
-    dvc_text(["checkout", "--quiet", "--force", *targets], cwd=worktree)
 
 
 def _collect(

@@ -16,7 +16,7 @@ from dvc_branchflow.project import Project, Tip
 from dvc_branchflow.work.commits import CommitData, read_commit
 from dvc_branchflow.work.looks import require_look
 from dvc_branchflow.work.pinning import PinPlan, pinned_outs, plan_pins
-from dvc_branchflow.work.pipeline import RunResult, reproduce
+from dvc_branchflow.work.pipeline import RunResult, needed_outs, reproduce
 from dvc_branchflow.work.publish import Move, publish, require_movable
 from dvc_branchflow.work.records import certificate_of
 from dvc_branchflow.work.staleness import is_current
@@ -156,11 +156,11 @@ def execute(
     if pins.changes:
         base = project.git.write_commits([NewCommit(parents, message, pins.changes)])[0]
     data = read_commit(project.git, base)
-    worktree = lay_worktree(project, spec.branch, base)
+    needed = needed_outs(data, pinned_outs(project, spec, data))
+    worktree = lay_worktree(project, spec.branch, base, [out.path for out in needed])
     log = log_path(project, spec.branch, "repro")
-    pinned = pinned_outs(project, spec, data)
     result = reproduce(
-        project, worktree, data, pinned, log,
+        project, worktree, data, needed, log,
         env={"BRANCHFLOW_BRANCH": spec.branch, **env}, report=report,
     )  # fmt: skip
     if spec.role is Role.STABLE and result.described:

@@ -105,19 +105,6 @@ def require_stored(project: Project, outs: Iterable[Out], whose: str) -> int:
     return count
 
 
-def fetch(project: Project, outs: Iterable[Out], report: Report) -> int:
-    """Bring all objects behind outs into the cache, each proven; return how many it were."""
-    wanted = list(outs)
-    count = fetch_objects(project, ((out.oid, out.remote) for out in wanted), report)
-    listed = [
-        (entry.oid, out.remote)
-        for out in wanted
-        if out.is_dir
-        for entry in entries(project.cache.manifest(out.oid))
-    ]
-    return count + fetch_objects(project, listed, report)
-
-
 def fetch_objects(
     project: Project, objects: Iterable[tuple[Oid, RemoteName]], report: Report
 ) -> int:

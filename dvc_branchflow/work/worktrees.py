@@ -34,16 +34,19 @@ def branch_lock(project: Project, branch: Branch, report: Report) -> Iterator[No
         yield
 
 
-def lay_worktree(project: Project, branch: Branch, commit: Sha) -> Path:
+def lay_worktree(project: Project, branch: Branch, commit: Sha, keep: Iterable[str] = ()) -> Path:
     """Return a checkout of `commit` that holds nothing else; the caller holds the branch's lock.
 
     The place is the same for a branch each time: DVC keys its state by path. No hook of the user
     runs, and the settings of this machine (cache, absolute remotes) come along.
+
+    Args:
+        keep: paths of outs that are going to be put in place, where most of it lies already.
     """
     path = project.state_dir / "worktrees" / slug(branch)
     try:
         if (path / ".git").is_file():
-            project.git.reset_worktree(path, commit, _KEPT)
+            project.git.reset_worktree(path, commit, [*_KEPT, *map(_pattern, keep)])
         else:
             _add(project, path, commit)
     except GitError:  # what a killed run left is beyond repair
@@ -51,6 +54,11 @@ def lay_worktree(project: Project, branch: Branch, commit: Sha) -> Path:
     _write_settings(project, path)
     mend_locks(path / ".dvc" / "tmp")
     return path
+
+
+def _pattern(path: str) -> str:
+    """The pattern of a `.gitignore` that a path alone matches."""
+    return "/" + re.sub(r"([\\*?\[\] ])", r"\\\1", path)
 
 
 def _write_settings(project: Project, path: Path) -> None:

@@ -1,8 +1,4 @@
-"""The only place that touches DVC itself.
-
-Its commands run as a subprocess, the way a user would run them, with the log kept. What has no
-command is imported, where it is used: a third of a second that other work must not pay.
-"""
+"""Runs DVC's commands as a subprocess, the way a user would, with the log kept."""
 
 from __future__ import annotations
 
@@ -11,14 +7,13 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO
 
 from dvc_branchflow.environ import clean_environment
-from dvc_branchflow.errors import DvcError, StorageError
+from dvc_branchflow.errors import DvcError
 
 _BUSY = ("Unable to acquire lock", "rwlock", "LockError", "busy")
 _ATTEMPTS = 5
-_EXTRAS = {"webdavs": "webdav"}  # DVC's optional packages that are not called like the URL
 # -P: the folder that we stand in is a branch's; its `platform.py` is not to be imported by dvc.
 _DVC = (sys.executable, "-P", "-m", "dvc")
 
@@ -71,49 +66,6 @@ def mend_locks(tmp_dir: Path) -> None:
     """Remove the locks that a killed dvc left in a worktree that only we use."""
     for name in ("lock", "rwlock", "rwlock.lock"):
         (tmp_dir / name).unlink(missing_ok=True)
-
-
-class RemoteFileSystem(NamedTuple):
-    """The file system that DVC uses for a remote, and what kind of one it is."""
-
-    fs: Any
-    root: str
-    home: str | None
-    appears_whole: bool
-    can_list: bool
-
-
-def open_file_system(name: str, url: str, options: Mapping[str, str]) -> RemoteFileSystem:
-    """Return DVC's own file system for a remote.
-
-    Raises: StorageError: no such kind of remote, a wrong option, or a package is missing.
-    """
-    from dvc.exceptions import DvcException
-    from dvc.fs import get_cloud_fs  # private API
-    from dvc_objects.fs.base import ObjectFileSystem  # private API
-    from dvc_objects.fs.errors import ConfigError, RemoteMissingDepsError  # private API
-
-    try:
-        kind, config, root = get_cloud_fs({}, url=url, **options)
-        fs = kind(**config)
-    except (ImportError, RemoteMissingDepsError) as error:
-        scheme = url.partition("://")[0]
-        raise StorageError(
-            f"DVC remote '{name}' needs DVC's plugin for '{scheme}', which is not installed",
-            hint=f"pip install 'dvc[{_EXTRAS.get(scheme, scheme)}]'",
-        ) from error
-    except (DvcException, ConfigError, ValueError) as error:
-        raise StorageError(f"DVC remote '{name}' can't be used: {error}") from error
-    root = root.rstrip("/")
-    is_bucket = isinstance(fs, ObjectFileSystem)
-    is_http = kind.protocol in {"http", "https"}
-    return RemoteFileSystem(
-        fs=fs,
-        root=root,
-        home=None if is_http else root.partition("/")[0] if is_bucket else root,
-        appears_whole=is_bucket or is_http,
-        can_list=kind.CAN_TRAVERSE,
-    )
 
 
 def _environment(extra: Mapping[str, str] | None) -> dict[str, str]:
