@@ -51,6 +51,8 @@ with mlflow.start_run(run_name="fit"):
         mlflow.log_metric("loss", 1 / (step + 1), step=step)
 Path("models").mkdir(exist_ok=True)
 Path("models/m.json").write_text("{}")
+Path("plots").mkdir(exist_ok=True)
+Path("plots/errors.csv").write_text("value,error\\n1,1\\n")
 Path("metrics.json").write_text(json.dumps({"error": 1.0}))
 """
 
