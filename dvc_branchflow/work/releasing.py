@@ -93,10 +93,10 @@ def release_branch(
 def _release(
     project: Project, spec: BranchSpec, plan: ReleasePlan, report: Report, past: Override
 ) -> ReleaseOutcome:
-    require_look(project, spec, plan.certificate, past.reason)
     report(f"release {plan.tag} ({plan.reason}) from {plan.branch}")
     for line in plan_lines(plan):
         report(f"  {line}")
+    require_look(project, spec, plan.certificate, past.reason)
     env = {
         "BRANCHFLOW_MODEL": plan.model,
         "BRANCHFLOW_TAG": plan.tag,
