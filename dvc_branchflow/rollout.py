@@ -210,8 +210,9 @@ def _newest(model: str, events: Sequence[Event]) -> TagName | None:
 
 
 def _channel(project: Project, model: str, name: str) -> _Channel:
+    parse_channel(name)
     tags = shared_tags(project, model)
-    return _Channel(model, parse_channel(name), tags, events_of(tags).get(model, []))
+    return _Channel(model, name, tags, events_of(tags).get(model, []))
 
 
 def _release_tag(event: Event) -> TagName:
@@ -228,13 +229,11 @@ def _earlier(project: Project, at: _Channel, to: str | None) -> Event:
     chosen = way if to is None else [event for event in way if _release_tag(event) == to]
     if chosen:
         return chosen[-1]
-    if to is None:
-        hint = f"git branchflow rollback {at.model} {at.name} --to TAG"
-        raise FlowError(f"nothing was in '{at.name}' of '{at.model}' before", hint=hint)
-    raise FlowError(
-        f"'{to[:80]}' is nothing that '{at.name}' of '{at.model}' came by",
-        hint=f"git branchflow assign TAG {at.name}",
-    )
+    what = f"'{at.name}' of '{at.model}'"
+    why = f"nothing was in {what} before"
+    if to is not None:
+        why = f"'{to[:80]}' is nothing that {what} came by"
+    raise FlowError(why, hint=f"git branchflow assign {to or 'TAG'} {at.name}")
 
 
 def _put(
