@@ -40,7 +40,7 @@ from dvc_branchflow import (
 )
 from dvc_branchflow import demo as demo_module
 from dvc_branchflow.analysis import planning, reporting
-from dvc_branchflow.cli.commands import COMMANDS
+from dvc_branchflow.cli.commands import load
 from dvc_branchflow.cli.commands.base import Command
 from dvc_branchflow.cli.parser import build_parser
 from dvc_branchflow.config import config_schema
@@ -246,7 +246,7 @@ def cli_page() -> str:
         "| verb | does |\n|---|---|",
         *(
             f"| [`{command.name}`](#{command.name.replace(' ', '-')}) | {command.summary} |"
-            for command in COMMANDS
+            for command in load()
         ),
         "\n## Options of every command\n",
         "They may stand before or after the verb.\n",
@@ -254,7 +254,7 @@ def cli_page() -> str:
         "\nThese stand alone:\n",
         _options_table(_alone()),
     ]
-    for command in COMMANDS:
+    for command in load():
         parser = _subparsers()[command.name]
         parts += [
             f"\n## {command.name}\n",
@@ -572,7 +572,7 @@ def json_page() -> str:
         ),
         "`hint` and `log` may be null. The codes are under [errors](cli.md#errors).",
     ]
-    for command in COMMANDS:
+    for command in load():
         name, types = _RESULTS[command.name]
         parts += [
             f"\n## {command.name}\n",
@@ -618,7 +618,7 @@ def man_page() -> str:
         *_man_options([*_common(), *_alone()]),
         ".SH COMMANDS",
     ]
-    for command in COMMANDS:
+    for command in load():
         lines += [
             f".SS {_roff(command.name)}",
             f".B {_roff(synopsis(command))}",

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Sequence
 from typing import Any
 
 from dvc_branchflow import __version__
-from dvc_branchflow.cli.commands import COMMANDS, GROUPS
+from dvc_branchflow.cli.commands import GROUPS, load
 from dvc_branchflow.cli.commands.base import Command
 from dvc_branchflow.errors import UsageError
 
@@ -25,8 +26,13 @@ class Parser(argparse.ArgumentParser):
         raise UsageError(message, hint=f"{self.prog} -h")
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """Return the parser of `git branchflow`."""
+def build_parser(commands: Sequence[Command] | None = None) -> argparse.ArgumentParser:
+    """Return the parser of `git branchflow`.
+
+    Args:
+        commands: those that the command line can mean; None: all of them.
+    """
+    commands = load() if commands is None else commands
     common = _common()
     parser = Parser(
         prog="git branchflow",
@@ -36,9 +42,13 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"dvc-branchflow {__version__}")
     parser.add_argument("--print-completion", choices=_SHELLS, help="print a completion script")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", parser_class=Parser)
-    parsers = {command.name: _add(verbs, command, common) for command in _of_one_word()}
+    parsers = {
+        command.name: _add(verbs, command, common)
+        for command in commands
+        if " " not in command.name
+    }
     groups: dict[str, Any] = {}
-    for command in COMMANDS:
+    for command in commands:
         name, _, word = command.name.partition(" ")
         if word:
             if name not in groups:
@@ -78,10 +88,6 @@ def defaults() -> dict[str, Any]:
         "verbose": False,
         "dry_run": False,
     }
-
-
-def _of_one_word() -> list[Command]:
-    return [command for command in COMMANDS if " " not in command.name]
 
 
 def _group(

@@ -10,14 +10,14 @@ from contextlib import suppress
 from itertools import pairwise
 from typing import NoReturn
 
-from dvc_branchflow.cli.commands import COMMANDS, check_text
+from dvc_branchflow.cli.commands import COMMANDS, check_text, load
 from dvc_branchflow.cli.commands.base import Command
 from dvc_branchflow.cli.document import document, failure
 from dvc_branchflow.cli.parser import build_parser, completion, defaults
 from dvc_branchflow.cli.text import printable
 from dvc_branchflow.errors import BranchflowError, StorageError, UsageError
 
-_VERBS = frozenset(command.name for command in COMMANDS)
+_COMMON = frozenset({"--json", "-q", "--quiet", "-v", "--verbose"})
 _BUG = 4
 _INTERRUPTED = 130
 
@@ -59,7 +59,7 @@ def entry() -> NoReturn:
 
 
 def _run(arguments: Sequence[str]) -> int:
-    parser = build_parser()
+    parser = build_parser(_meant(arguments))
     args = argparse.Namespace(**defaults())
     parser.parse_args(arguments, namespace=args)
     if args.print_completion:
@@ -80,6 +80,17 @@ def _run(arguments: Sequence[str]) -> int:
         for error in result.errors:
             _say(error)
     return result.exit_code
+
+
+def _meant(arguments: Sequence[str]) -> tuple[Command, ...] | None:
+    """The commands that a command line can mean; None: all, where its verb is not plain to see."""
+    words = iter(arguments)
+    for word in words:
+        if word == "-C":
+            next(words, None)
+        elif word not in _COMMON:
+            return load(name for name in COMMANDS if name.partition(" ")[0] == word) or None
+    return None
 
 
 def _progress(text: str) -> None:
@@ -111,7 +122,7 @@ def _say(error: BranchflowError) -> None:
 def _verb(arguments: Sequence[str]) -> str:
     words = [word for word in arguments if not word.startswith("-")]
     pairs = [" ".join(pair) for pair in pairwise(words)]
-    return next((name for name in (*pairs, *words) if name in _VERBS), "")
+    return next((name for name in (*pairs, *words) if name in COMMANDS), "")
 
 
 def _bug() -> int:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from dvc_branchflow.errors import FlowError, LostRaceError
 from dvc_branchflow.model import Branch, Out, RefUpdate, Sha
 from dvc_branchflow.project import Project, Tip
+from dvc_branchflow.work.checkouts import checked_out
 from dvc_branchflow.work.commits import CommitData, read_commits
 from dvc_branchflow.work.judging import Case, RefMove, require_lawful, shared_refs
 from dvc_branchflow.work.transfer import Need, Report, ensure_stored, needs_of
@@ -45,7 +45,7 @@ def require_movable(project: Project, branches: Sequence[str]) -> None:
                 f"'{branch}' here and on git remote '{project.git_remote}' went different ways",
                 hint=f"git switch {branch}; git pull --rebase",
             )
-        where = _checked_out(project).get(Branch(branch))
+        where = checked_out(project).get(Branch(branch))
         if where is not None and project.git_remote is None:
             raise FlowError(
                 f"'{branch}' is checked out in '{where}', which this command leaves alone",
@@ -84,15 +84,6 @@ def publish(
         project.git.push(project.git_remote, updates)
     _move_here(project, moves, tags, reason)
     project.refresh(fetch=False)
-
-
-def left_behind(project: Project, branches: Sequence[str]) -> list[str]:
-    """Return the branches that are checked out here and behind the git remote now."""
-    return [
-        branch
-        for branch in branches
-        if branch in _checked_out(project) and project.tip(branch).sha != project.tip(branch).local
-    ]
 
 
 def new_needs(
@@ -145,7 +136,7 @@ def _move_here(
     project: Project, moves: Sequence[Move], tags: Sequence[NewTag], reason: str
 ) -> None:
     remote = project.git_remote
-    held = _checked_out(project)
+    held = checked_out(project)
     updates: list[RefUpdate] = []
     for move in moves:
         local = move.old.local if move.old else None
@@ -165,12 +156,3 @@ def _move_here(
             raise
     if remote:
         project.git.fetch(remote)
-
-
-def _checked_out(project: Project) -> dict[Branch, Path]:
-    ours = project.state_dir
-    return {
-        tree.branch: tree.path
-        for tree in project.git.worktrees()
-        if tree.branch is not None and ours not in tree.path.parents
-    }

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dvc_branchflow.cli.commands import COMMANDS
+from dvc_branchflow.cli.commands import COMMANDS, load
 from dvc_branchflow.cli.run import main
 from tests.support.isolation import isolated_env
 
@@ -26,10 +26,35 @@ def laid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_every_command_of_the_design_is_there() -> None:
     wanted = "init status ingest pin run sync promote release runs compare switch demo"
-    assert set(wanted.split()) <= {command.name for command in COMMANDS}
+    assert set(wanted.split()) <= set(COMMANDS)
 
 
-@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
+def test_every_command_is_found_by_its_name() -> None:
+    assert [command.name for command in load()] == list(COMMANDS)
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        (["-C", "status", "-q", "nosuch"], "invalid choice: 'nosuch' (choose from 'init', "),
+        (["storage", "nosuch"], "invalid choice: 'nosuch' (choose from 'usage', "),
+        (["--nosuch", "status"], "unrecognized arguments: --nosuch"),
+    ],
+)
+def test_a_line_is_read_with_all_commands_that_it_can_mean(
+    line: list[str], says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(line) == 2
+    assert says in capsys.readouterr().err
+
+
+def test_help_before_a_verb_is_that_of_all(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["-h", "status"])
+    assert "switch" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", load(), ids=lambda command: command.name)
 def test_help_has_an_example_and_dry_run_where_it_changes(
     command, capsys: pytest.CaptureFixture[str]
 ) -> None:

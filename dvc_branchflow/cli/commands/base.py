@@ -10,7 +10,7 @@ from pathlib import Path
 from dvc_branchflow.errors import BranchflowError, ConfigError
 from dvc_branchflow.project import Project
 from dvc_branchflow.retention import parse_period
-from dvc_branchflow.work.publish import left_behind
+from dvc_branchflow.work.checkouts import left_behind
 from dvc_branchflow.work.transfer import Report
 
 Arguments = argparse.Namespace

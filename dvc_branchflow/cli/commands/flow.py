@@ -1,4 +1,4 @@
-"""Where the branches stand, and bringing them up to date."""
+"""Bringing branches up to date, and checking one out."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import argparse
 from dvc_branchflow import (
     pins,
     runs,
-    status,
     switch,
 )
 from dvc_branchflow.cli.commands.base import (
@@ -15,17 +14,11 @@ from dvc_branchflow.cli.commands.base import (
     Command,
     Result,
     add_run,
-    nothing,
     open_project,
     tell_left_behind,
 )
 from dvc_branchflow.cli.render import flow as render
 from dvc_branchflow.work.transfer import Report
-
-
-def _status(args: Arguments, _: Report) -> Result:
-    found = status.status(open_project(args))
-    return Result(found, render.flow(found))
 
 
 def _pin(args: Arguments, report: Report) -> Result:
@@ -84,17 +77,6 @@ def _switch(args: Arguments, report: Report) -> Result:
 def _add_switch(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("rev", help="a branch, or a release's tag or any commit (detached)")
 
-
-STATUS = Command(
-    "status",
-    "show the whole flow on one screen",
-    "Reads local refs and Git objects only: what is newest, who is behind it by how much,"
-    " what is released, what is not pushed, and what to do next. Changes nothing.",
-    "git branchflow status",
-    nothing,
-    _status,
-    changes=False,
-)
 
 PIN = Command(
     "pin",
