@@ -15,9 +15,9 @@ from dvc_branchflow.model import Branch, Sha
 from dvc_branchflow.monitor.judging import Judged, judge
 from dvc_branchflow.pages.monitor import check_page
 from dvc_branchflow.project import Project
-from dvc_branchflow.typed import encode
+from dvc_branchflow.typed import decode, encode
 from dvc_branchflow.watch.alerts import Alert, raised
-from dvc_branchflow.watch.verdicts import PAGE, Check, check_id, inputs_digest
+from dvc_branchflow.watch.verdicts import PAGE, Check, check_id, check_path, inputs_digest
 from dvc_branchflow.watch.windows import (
     SECOND,
     Span,
@@ -26,14 +26,12 @@ from dvc_branchflow.watch.windows import (
     window_before,
 )
 from dvc_branchflow.work.elsewhere import repository_at
-from dvc_branchflow.work.environments import Environment, environment
+from dvc_branchflow.work.environments import Environment
 from dvc_branchflow.work.logbook import BASELINES, LABELS, ROWS, log_files
-from dvc_branchflow.work.running import until_won
-from dvc_branchflow.work.staging import commit_to, staging
+from dvc_branchflow.work.staging import commit_to, on_environment, staging
 from dvc_branchflow.work.telling import tell
 from dvc_branchflow.work.transfer import Report
 from dvc_branchflow.work.watchbook import all_alerts, recent_checks
-from dvc_branchflow.work.worktrees import branch_lock
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,15 +72,13 @@ def check(
     """
     project.require_history("monitor check")
     project.refresh()
-    branch = environment(project, env_name).spec.branch
 
-    def attempt() -> CheckOutcome:
-        return _check(environment(project, env_name), window, report, dry_run=dry_run)
+    def act(env: Environment) -> CheckOutcome:
+        return _check(env, window, report, dry_run=dry_run)
 
-    with branch_lock(project, branch, report):
-        outcome = until_won(project, attempt, report)
-        if not dry_run:
-            until_won(project, lambda: _notify(environment(project, env_name), report), report)
+    outcome = on_environment(project, env_name, report, act)
+    if not dry_run:
+        on_environment(project, env_name, report, lambda env: _notify(env, report))
     return outcome
 
 
@@ -102,11 +98,11 @@ def _check(env: Environment, window: str | None, report: Report, *, dry_run: boo
         inputs = _inputs(env, one)
         question = {"branch": env.spec.branch, "limits": asdict(watch.limits), "by": __version__}
         wanted = check_id(one, inputs, question)
-        same = [check for check in earlier if check.id == wanted]
+        there = env.file(check_path(one, wanted))
         if one != span and all(check.inputs == inputs for check in earlier[-1:]):
             continue
-        if same:
-            checks.append(same[0])
+        if there is not None:
+            checks.append(decode(Check, there, check_path(one, wanted)))
             continue
         report(f"judging {one}")
         releases = repository_at(env.project, watch.releases) if watch.releases else env.project
@@ -167,8 +163,7 @@ def _applied(
     dry_run: bool,
 ) -> CheckOutcome:
     """Commit the verdicts that are new, with the alerts that they raise, and the page."""
-    known = {check.id for check in before}
-    new = [check for check in checks if check.id not in known]
+    new = [check for check in checks if env.file(check.path) is None]
     alerts = {alert.id: alert for alert in all_alerts(env)}
     old = set(alerts)
     touched: dict[str, Alert] = {}

@@ -81,7 +81,14 @@ class _Judging:
         self._kinds: Kinds = {"prediction": known, "score": "number"}
 
     def run(self) -> Judged:
-        found = {tag: self._begin(tag, rows) for tag, rows in sorted(self._tags().items())}
+        found: dict[str, _Release] = {}
+        unknown: list[ReleaseCheck] = []
+        tags = self._tags()
+        for tag, rows in sorted(tags.items()):
+            try:
+                found[tag] = self._begin(tag, rows)
+            except KeyError:
+                unknown.append(ReleaseCheck(tag, "", rows, notes=("there is no such release",)))
         labels = read_labels(self._env, self._span, self._report)
         wanted = ["request_id", "tag", *self._kinds, *self._schema.columns]
         for table in read_log(self._env, ROWS, self._span, wanted, self._report):
@@ -91,8 +98,8 @@ class _Judging:
                     self._take(release, part, labels)
         held = [h for r in found.values() for h in (r.trained, r.predicted) if h is not None]
         return Judged(
-            releases=tuple(self._judged(release) for release in found.values()),
-            rows=sum(release.rows for release in found.values()),
+            releases=(*(self._judged(release) for release in found.values()), *unknown),
+            rows=sum(tags.values()),
             labels=int(labels.ids.size),
             baselines={one.name: one.new for one in held if one.new is not None},
         )

@@ -17,13 +17,11 @@ from dvc_branchflow.watch.fingerprints import Known, hash_rows, hash_texts, repe
 from dvc_branchflow.watch.recipe import ColumnKind
 from dvc_branchflow.watch.rows import Problems
 from dvc_branchflow.watch.windows import Span
-from dvc_branchflow.work.environments import Environment, environment
+from dvc_branchflow.work.environments import Environment
 from dvc_branchflow.work.logbook import LABELS, files_with, known_rows, read_files
-from dvc_branchflow.work.running import until_won
-from dvc_branchflow.work.staging import Staging, commit_to, staging
+from dvc_branchflow.work.staging import Staging, commit_to, on_environment, staging
 from dvc_branchflow.work.tables import read_batches
 from dvc_branchflow.work.transfer import Report
-from dvc_branchflow.work.worktrees import branch_lock
 
 _NAMED = 5
 
@@ -66,15 +64,12 @@ def label(
     check_source(request.source)
     with open_files(request.paths, request.kind) as files:
         project.refresh()
-        branch = environment(project, request.env).spec.branch
 
-        def attempt() -> LabelOutcome:
-            env = environment(project, request.env)
+        def act(env: Environment) -> LabelOutcome:
             with staging(project) as staged:
                 return _label(env, request, files, staged, report, dry_run=dry_run)
 
-        with branch_lock(project, branch, report):
-            return until_won(project, attempt, report)
+        return on_environment(project, request.env, report, act)
 
 
 def _label(

@@ -27,13 +27,11 @@ from dvc_branchflow.watch.rows import (
 )
 from dvc_branchflow.watch.windows import Span
 from dvc_branchflow.work.elsewhere import repository_at
-from dvc_branchflow.work.environments import Environment, environment, served
+from dvc_branchflow.work.environments import Environment, served
 from dvc_branchflow.work.logbook import PRIVATE, ROWS, known_rows
-from dvc_branchflow.work.running import until_won
-from dvc_branchflow.work.staging import Staging, commit_to, staging
+from dvc_branchflow.work.staging import Staging, commit_to, on_environment, staging
 from dvc_branchflow.work.tables import read_batches
 from dvc_branchflow.work.transfer import Report
-from dvc_branchflow.work.worktrees import branch_lock
 
 KEY_VARIABLE = "BRANCHFLOW_KEY"
 _MIN_KEY, _MAX_KEY = 16, 64
@@ -94,15 +92,12 @@ def log(
     check_source(request.source)
     with open_files(request.paths, request.kind) as files:
         project.refresh()
-        branch = environment(project, request.env).spec.branch
 
-        def attempt() -> LogOutcome:
-            env = environment(project, request.env)
+        def act(env: Environment) -> LogOutcome:
             with staging(project) as staged:
                 return _log(env, request, files, staged, report, dry_run=dry_run)
 
-        with branch_lock(project, branch, report):
-            return until_won(project, attempt, report)
+        return on_environment(project, request.env, report, act)
 
 
 @dataclass

@@ -110,6 +110,9 @@ def read_files(
 
 def _batches(opened: Any, span: Span | None, columns: Sequence[str] | None) -> Iterator[Any]:
     held = opened.schema_arrow.names
+    for name, kind in (("request_id", pa.string()), ("time", pa.timestamp("us", "UTC"))):
+        if name not in held or opened.schema_arrow.field(name).type != kind:
+            raise pa.ArrowInvalid(f"column '{name}' is not as it was logged")
     wanted = held if columns is None else [name for name in columns if name in held]
     read = list(dict.fromkeys([*wanted, "time"]))
     for batch in opened.iter_batches(batch_size=_BATCH_ROWS, columns=read):

@@ -60,6 +60,9 @@ def _with_labels(table: Any, labels: Labels, shape: Any) -> Any:
     hit, actual = labels.of(table)
     values = np.full(table.num_rows, None, object)
     values[hit] = actual
+    moments = table["time"].cast(pa.int64()).to_numpy().astype("datetime64[us]")
+    texts = pa.array([f"{moment}Z" for moment in moments.astype(str)])
+    table = table.set_column(table.column_names.index("time"), "time", texts)
     there = table.column_names
     columns = [
         table[item.name] if item.name in there else pa.nulls(table.num_rows, item.type)
@@ -80,9 +83,7 @@ def _kept(table: Any, rows: Filter) -> Any:
 
 
 def _type(env: Environment, name: str) -> Any:
-    if name == "time":
-        return pa.timestamp("us", "UTC")
-    if name in {"request_id", "tag"}:
+    if name in {"request_id", "time", "tag"}:
         return pa.string()
     kind = env.schema.kind(name) if env.schema else "text"
     is_hashed = env.schema is not None and env.schema.private.get(name) == "hash"

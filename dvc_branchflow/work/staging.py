@@ -8,22 +8,25 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, TypeVar
 
 from dvc_branchflow.errors import FlowError
 from dvc_branchflow.git import Change, NewCommit
-from dvc_branchflow.lazy import np, pa, pc, pq
+from dvc_branchflow.lazy import np, pa, pq
 from dvc_branchflow.model import Sha
 from dvc_branchflow.project import Project
 from dvc_branchflow.watch.fingerprints import pairs
 from dvc_branchflow.watch.windows import file_name
 from dvc_branchflow.work.appending import grow, take_in
-from dvc_branchflow.work.environments import Environment
+from dvc_branchflow.work.environments import Environment, environment
 from dvc_branchflow.work.logbook import ids_name
 from dvc_branchflow.work.publish import Move, publish, require_movable
+from dvc_branchflow.work.running import until_won
 from dvc_branchflow.work.transfer import Report
+from dvc_branchflow.work.worktrees import branch_lock
 
 _MAX_ROWS = 1_000_000
+_T = TypeVar("_T")
 RemoteOf = Callable[[str], str | None]
 
 
@@ -54,13 +57,12 @@ class Staging:
         Args:
             ids, hashes: of the rows, shape (rows,), where a list of them has to lie beside.
         """
-        months = pc.strftime(table["time"], format="%Y-%m")
-        for name in sorted(pc.unique(months).to_pylist()):
-            mask = pc.equal(months, name)
-            place = np.flatnonzero(mask.to_numpy())
-            part = table.filter(mask)
+        moments = table["time"].cast(pa.int64()).to_numpy().astype("datetime64[us]")
+        months = moments.astype("datetime64[M]")
+        for name in np.unique(months):
+            place = np.flatnonzero(months == name)
             listed = None if ids is None else (ids[place], hashes[place])
-            self._write(f"{kind}-{name}", part, listed)
+            self._write(f"{kind}-{name}", table.take(place), listed)
 
     def finish(self) -> dict[str, dict[str, Path]]:
         """Close all files; return out's name → name in it → file."""
@@ -107,6 +109,18 @@ def staging(project: Project) -> Iterator[Staging]:
     project.state_dir.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix="staging-", dir=project.state_dir) as folder:
         yield Staging(Path(folder))
+
+
+def on_environment(
+    project: Project, name: str | None, report: Report, act: Callable[[Environment], _T]
+) -> _T:
+    """Act on a monitor branch as it stands, and once more where somebody else moved it meanwhile.
+
+    Raises: LostRaceError: others won each time.
+    """
+    branch = environment(project, name).spec.branch
+    with branch_lock(project, branch, report):
+        return until_won(project, lambda: act(environment(project, name)), report)
 
 
 def commit_to(

@@ -6,8 +6,11 @@ import argparse
 import json
 import os
 import traceback
+import uuid
 from collections.abc import Callable
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Lock
 from typing import Any, cast
 
 from src.shipped import Shipped
@@ -23,12 +26,40 @@ class RequestError(Exception):
         self.status = status
 
 
-class Server(ThreadingHTTPServer):
-    """Holds the model, and the tag that it was released under."""
+class Log:
+    """Appends what was asked and answered to a file, as `git branchflow monitor log` reads it.
 
-    def __init__(self, host: str, port: int) -> None:
+    A row may bring a `request_id`, and for an experiment its `unit`, `experiment` and `group`.
+    """
+
+    OWN = ("request_id", "unit", "experiment", "group")
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.lock = Lock()
+
+    def write(self, shipped: Shipped, tag: str, rows: list[Any], predictions: list[Any]) -> None:
+        """Write a line for each row, with its features as the model saw them."""
+        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        seen = shipped.features(rows).astype(object)
+        features = seen.where(seen.notna(), None).to_dict("records")
+        lines = []
+        for row, read, prediction in zip(rows, features, predictions, strict=True):
+            own = {name: row[name] for name in self.OWN if name in row}
+            line = read | {"request_id": uuid.uuid4().hex} | own
+            line |= {"time": now, "tag": tag, "prediction": prediction}
+            lines.append(json.dumps(line) + "\n")
+        with self.lock, open(self.path, "a", encoding="utf-8") as file:  # noqa: PTH123
+            file.write("".join(lines))
+
+
+class Server(ThreadingHTTPServer):
+    """Holds the model, the tag that it was released under, and where requests are logged."""
+
+    def __init__(self, host: str, port: int, log: str = "") -> None:
         self.shipped = Shipped()
         self.tag = os.environ.get("BRANCHFLOW_TAG", "")
+        self.log = Log(log) if log else None
         super().__init__((host, port), Handler)
 
 
@@ -64,9 +95,12 @@ class Handler(BaseHTTPRequestHandler):
         except (ValueError, RecursionError) as error:
             raise RequestError(400, "the body is no JSON") from error
         try:
-            return {"tag": server.tag, "predictions": server.shipped.predict(rows)}
+            predictions = server.shipped.predict(rows)
         except ValueError as error:
             raise RequestError(422, str(error)) from error
+        if server.log and predictions:
+            server.log.write(server.shipped, server.tag, rows, predictions)
+        return {"tag": server.tag, "predictions": predictions}
 
     def answer(self, path: str, act: Callable[[], dict[str, Any]]) -> None:
         """Send what `act` returns, or why it can't."""
@@ -100,8 +134,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Serve the released model over HTTP.")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8000)
+    parser.add_argument("--log", default="", metavar="FILE", help="append requests and answers")
     options = parser.parse_args()
-    with Server(options.host, options.port) as server:
+    with Server(options.host, options.port, options.log) as server:
         name = server.tag or "a model without a tag"
         print(f"serving {name} on port {server.server_port}", flush=True)
         server.serve_forever()

@@ -1,0 +1,157 @@
+"""The whole story: two releases behind real servers, their log, a check, an alert, a verdict."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+import urllib.request
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from dvc_branchflow.assignment import Assignment, assign
+from tests.support.flow import Flow, edit
+from tests.support.processes import kill_group, start_group
+from tests.support.repos import Shell, bare_origin, clone
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = pytest.mark.slow
+OLD, NEW = "price@v1.0.0", "price@v1.1.0"
+SHARES = {"current": 0.99, "next": 0.01}
+
+
+def _csv(path: Path, name: str, n: int) -> Path:
+    draw = np.random.default_rng(len(name))
+    sizes, colours = draw.uniform(0, 10, n), draw.choice(["red", "green", "blue"], n)
+    prices = 3 * sizes + 5 * (colours == "red") + draw.normal(0, 0.5, n)
+    rows = [f"{name}-{k},{s:.3f},{c},{p:.3f}" for k, (s, c, p) in enumerate(zip(sizes, colours, prices, strict=True))]  # fmt: skip
+    path.write_text("\n".join(["id,size,colour,price", *rows]) + "\n", encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def flow(tmp_path: Path, env: dict[str, str]) -> Flow:
+    """A team with two releases by the laid templates, which takes tests of its own out of the way."""
+    outside = Shell(tmp_path, env)
+    made = Flow(tmp_path, clone(bare_origin(tmp_path / "origin.git", outside), tmp_path / "repo", outside))  # fmt: skip
+    made.branchflow("init", "--remote", str(made.store), "--model", "price", "--target", "price", "--key", "id", "--sample", "1")  # fmt: skip
+    config = made.repo / "branchflow.yaml"
+    lines = config.read_text(encoding="utf-8").replace(", checks: {tests: python -m pytest -q}", "")
+    config.write_text(lines, encoding="utf-8")
+    made.sh.git("commit", "-qam", "Test elsewhere")
+    made.sh.git("push", "-q", "origin", "main")
+    made.sh.git("switch", "-q", "--detach")
+    made.ingest(_csv(tmp_path / "first.csv", "first", 900), partition="2026-10")
+    made.branchflow("sync", "clean", "split")
+    params = made.sh.git("show", "origin/dev/price:params.yaml")
+    params = params.replace("features: []", "features: [size, colour]")
+    for kind in ("baseline", "linear"):
+        text = params.replace("kind: baseline", f"kind: {kind}")
+        edit(made, "dev/price", {"params.yaml": text + "\n"}, f"Try {kind}")
+        made.branchflow("pin", "dev/price")
+        made.branchflow("promote", "dev/price")
+        made.branchflow("release", "stable/price")
+    return made
+
+
+@contextmanager
+def _served(flow: Flow, tag: str, log: Path) -> Iterator[str]:
+    """A release as it is deployed: its tag checked out, its data pulled, its server started."""
+    at = flow.sh.at(flow.root / tag.replace("@", "-"))
+    flow.sh.git("fetch", "-q", "--tags")
+    flow.sh.git("worktree", "add", "-q", "--detach", at.cwd, tag)
+    at.run("dvc", "pull", "-q", "models/price.joblib", "models/price.json")
+    said = flow.root / f"{at.cwd.name}.out"
+    with said.open("wb") as output:
+        words = [sys.executable, "-u", "serve.py", "--port", "0", "--log", str(log)]
+        process = start_group(words, output=output, env={**at.env, "BRANCHFLOW_TAG": tag}, cwd=at.cwd)  # fmt: skip
+    try:
+        deadline = time.monotonic() + 120
+        while f"serving {tag} on port" not in said.read_text(encoding="utf-8"):
+            assert process.poll() is None, said.read_text(encoding="utf-8")
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        yield f"http://127.0.0.1:{said.read_text(encoding='utf-8').split()[-1]}/predict"
+    finally:
+        kill_group(process)
+
+
+def _ask(url: str, row: dict[str, Any]) -> float:
+    request = urllib.request.Request(url, json.dumps([row]).encode())  # noqa: S310  our own server
+    with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310
+        return float(json.load(answer)["predictions"][0])
+
+
+def test_a_request_is_joined_to_the_raw_data_that_its_model_was_trained_on(flow: Flow) -> None:
+    day = time.strftime("%Y-%m-%d", time.gmtime())
+    window = f"{day}..{time.strftime('%Y-%m-%d', time.gmtime(time.time() + 2 * 24 * 3600))}"
+    plan = flow.root / "experiment.yaml"
+    plan.write_text(
+        f"question: is the linear model better?\nkind: forward\nenvironment: prod\n"
+        f"groups: {{current: {OLD}, next: {NEW}}}\nshares: {json.dumps(SHARES)}\n"
+        f"metric: {{column: error, scale: mean, better: lower}}\neffect: 1\n"
+        f"expected: {{value: 7, deviation: 4}}\nhorizon: {window}\n",
+        encoding="utf-8",
+    )
+    flow.branchflow("analysis", "plan", "linear", plan)
+    time.sleep(
+        1.1
+    )  # commits know whole seconds; the plan's has to be over before the first request
+    halves = Assignment("linear", [SHARES])
+    draw = np.random.default_rng(3)
+    logs = {group: flow.root / f"{group}.jsonl" for group in SHARES}
+    units = [f"user-{k}" for k in range(20_000)]
+    mine = [unit for unit in units if assign(unit, halves) == "next"][:120]
+    others = [unit for unit in units if assign(unit, halves) == "current"][:400]
+    rows = [
+        {"request_id": f"r-{unit}", "unit": unit, "size": round(float(draw.uniform(5, 15)), 3), "colour": "red"}
+        for unit in [*mine, *others]
+    ]  # fmt: skip
+    with ExitStack() as stack:
+        urls = {
+            group: stack.enter_context(_served(flow, tag, logs[group]))
+            for group, tag in {"current": OLD, "next": NEW}.items()
+        }
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(lambda row: _ask(urls[assign(row["unit"], halves)], row), rows))
+    done = flow.branchflow("monitor", "log", "--env", "prod", *logs.values())
+    assert "logged 520 rows" in done.stdout
+    labels = flow.root / "labels.csv"
+    labels.write_text("request_id,label\n" + "".join(f"{r['request_id']},{3 * r['size'] + 5}\n" for r in rows), encoding="utf-8")  # fmt: skip
+    flow.branchflow("monitor", "label", labels)
+
+    check = json.loads(flow.branchflow("--json", "monitor", "check", "--window", window, code=1).stdout)["result"]  # fmt: skip
+    kinds = {(alert["tag"], alert["kind"]) for alert in check["opened"]}
+    assert (OLD, "data") in kinds
+    assert (OLD, "quality") in kinds  # its error is worse than at its release
+    alert = next(alert for alert in check["opened"] if alert["kind"] == "data")
+    flow.branchflow("monitor", "ack", alert["id"], "--reason", "larger things are sold now")
+
+    found = flow.result("analysis", "report", "linear")["findings"]
+    (effect,) = found["effects"]
+    assert effect["effect"]["high"] < -3  # the linear model is far better
+    assert found["units"] == {"current": 400, "next": 120}
+    # The client asked for far more of the few than the plan gave them, which the report must see.
+    assert found["verdicts"][0]["word"] == "hold"
+    assert found["mismatch_p"] < 1e-6
+
+    # From one logged request, by plain tools: its tag, the pins there, raw's commit, and back.
+    line = json.loads(logs["next"].read_text(encoding="utf-8").splitlines()[0])
+    assert line["tag"] == NEW
+    flow.sh.git("fetch", "-q")
+    delivery = flow.sh.git("log", "-1", "--format=%H", "--grep=Source: tests", "origin/raw")
+    assert {OLD, NEW} <= set(flow.sh.git("tag", "--contains", delivery).split())
+    record = json.loads(flow.sh.git("show", "origin/main:runs/price/v1.1.0.json"))
+    assert record["tag"] == line["tag"]
+    pinned = flow.sh.git("show", f"{NEW}:pins.yaml").split()[-1]
+    assert record["pins"]["split"] == pinned
+    flow.sh.git("merge-base", "--is-ancestor", delivery, pinned)
+    assert subprocess.run(["git", "-C", flow.repo, "status", "--porcelain"], capture_output=True, check=True).stdout == b""  # fmt: skip
