@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,6 @@ from dvc_branchflow.work.registry import Release, find_release, shared_tags
 from dvc_branchflow.work.reproductions import (
     Pair,
     Reproduction,
-    Verdict,
     judge_reproduction,
     metric_pairs,
     pairs,
@@ -146,38 +145,43 @@ def _reproduce(
     tolerance: float,
     report: Report,
 ) -> Reproduction:
+    draft = _draft(project, release, data, tolerance)
     worktree = lay_worktree(project, place, release.commit)
     put_in_place(project, worktree, _inputs(data), report)
-    when = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    env = _environment(project, release)
     started = time.monotonic()
-    verdict: Verdict = "failed"
-    outs: dict[str, Pair] = {}
-    metrics: dict[str, Pair] = {}
-    reason = None
     try:
-        env = _environment(project, release)
         ran = run_anew(project, worktree, data, log, env=env, report=report)
     except RunError as error:
-        reason = error.message
-    else:
-        outs = _outs(_stages(data, is_frozen=False), _made(worktree, ran))
-        metrics = metric_pairs(release.record.metrics, _metrics(worktree))
-        verdict = judge_reproduction(outs, metrics, tolerance)
+        return replace(draft, reason=error.message, seconds=_seconds_since(started))
+    outs = _outs(_stages(data, is_frozen=False), _made(worktree, ran))
+    metrics = metric_pairs(release.record.metrics, _metrics(worktree))
+    verdict = judge_reproduction(outs, metrics, tolerance)
+    return replace(
+        draft, verdict=verdict, outs=outs, metrics=metrics, seconds=_seconds_since(started)
+    )
+
+
+def _draft(project: Project, release: Release, data: CommitData, tolerance: float) -> Reproduction:
+    """What is known before the stages run: who, when, with what."""
     return Reproduction(
         tag=release.tag,
         model=release.record.model,
         version=release.version,
         commit=release.commit,
-        verdict=verdict,
+        verdict="failed",
         tolerance=tolerance,
-        outs=outs,
-        metrics=metrics,
+        outs={},
+        metrics={},
         environment=pairs(release.record.environment, environment(project.git, data)),
-        seconds=round(time.monotonic() - started, 1),
+        seconds=0.0,
         who=project.git.identity(),
-        when=when,
-        reason=reason,
+        when=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
     )
+
+
+def _seconds_since(started: float) -> float:
+    return round(time.monotonic() - started, 1)
 
 
 def _environment(project: Project, release: Release) -> dict[str, str]:
