@@ -7,14 +7,32 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from dvc_branchflow.analysis.planning import Assigned, PlanOutcome
+from dvc_branchflow.analysis.planning import groups as experiment_groups
+from dvc_branchflow.analysis.planning import plan as plan_experiment
+from dvc_branchflow.analysis.reporting import ReportOutcome
+from dvc_branchflow.analysis.reporting import report_on as report_experiment
 from dvc_branchflow.check import CheckRequest, check
 from dvc_branchflow.compare import Comparison, RunList, RunsRequest, compare, runs
 from dvc_branchflow.errors import BranchflowError
 from dvc_branchflow.exchange import ExportOutcome, ImportOutcome, export_runs, import_runs
 from dvc_branchflow.experiments import ExperimentList, ParamsOutcome, experiments, promote_params
-from dvc_branchflow.ingest import IngestOutcome, IngestRequest, ingest
+from dvc_branchflow.ingest import (
+    IngestOutcome,
+    IngestRequest,
+    MonitorRequest,
+    ingest,
+    ingest_from_monitor,
+)
 from dvc_branchflow.init import InitPlan, InitRequest, init
 from dvc_branchflow.model import Verdict, Violation
+from dvc_branchflow.monitor.alerts import acknowledge, alerts
+from dvc_branchflow.monitor.check import CheckOutcome
+from dvc_branchflow.monitor.check import check as monitor_check
+from dvc_branchflow.monitor.label import LabelOutcome, LabelRequest
+from dvc_branchflow.monitor.label import label as monitor_label
+from dvc_branchflow.monitor.log import LogOutcome, LogRequest
+from dvc_branchflow.monitor.log import log as monitor_log
 from dvc_branchflow.pins import PinOutcome, pin
 from dvc_branchflow.project import Project
 from dvc_branchflow.releases import PromoteOutcome, promote, release
@@ -40,15 +58,18 @@ from dvc_branchflow.work.verification import VerifyRequest
 from dvc_branchflow.work.views import RunView
 
 __all__ = [
-    "AssignOutcome", "BranchflowError", "CheckRequest", "Choice", "Comparison", "ExperimentList",
-    "ExportOutcome", "FlowStatus", "ImportOutcome", "IngestOutcome", "IngestRequest", "InitPlan",
-    "InitRequest", "LeaseOutcome", "ModelChannels", "ParamsOutcome", "PinOutcome", "Project",
-    "PromoteOutcome", "RepairOutcome", "ReproduceOutcome", "RunList", "RunView", "RunsRequest",
-    "SwitchOutcome", "SyncStep", "Trace", "Usage", "Verdict", "Verification", "VerifyRequest",
-    "Violation", "assign", "check", "compare", "experiments", "export_runs", "history",
-    "import_runs", "ingest", "init", "lease", "open_project", "pin", "promote", "promote_params",
-    "release", "repair", "reproduce", "rollback", "run", "runs", "show", "status", "switch", "sync",
-    "trace", "usage", "verify",
+    "AssignOutcome", "Assigned", "BranchflowError", "CheckOutcome", "CheckRequest", "Choice",
+    "Comparison", "ExperimentList", "ExportOutcome", "FlowStatus", "ImportOutcome", "IngestOutcome",
+    "IngestRequest", "InitPlan", "InitRequest", "LabelOutcome", "LabelRequest", "LeaseOutcome",
+    "LogOutcome", "LogRequest", "ModelChannels", "MonitorRequest", "ParamsOutcome", "PinOutcome",
+    "PlanOutcome", "Project", "PromoteOutcome", "RepairOutcome", "ReportOutcome",
+    "ReproduceOutcome", "RunList", "RunView", "RunsRequest", "SwitchOutcome", "SyncStep", "Trace",
+    "Usage", "Verdict", "Verification", "VerifyRequest", "Violation", "acknowledge", "alerts",
+    "assign", "check", "compare", "experiment_groups", "experiments", "export_runs", "history",
+    "import_runs", "ingest", "ingest_from_monitor", "init", "lease", "monitor_check",
+    "monitor_label", "monitor_log", "open_project", "pin", "plan_experiment", "promote",
+    "promote_params", "release", "repair", "report_experiment", "reproduce", "rollback", "run",
+    "runs", "show", "status", "switch", "sync", "trace", "usage", "verify",
 ]  # fmt: skip
 
 

@@ -232,3 +232,20 @@ def test_sync_retrains_a_watched_model_only_while_an_alert_is_open(watched: Flow
     assert watched.result("sync", "--dry-run")[-1]["verdict"] == "behind"
     steps = {step["branch"]: step["tag"] for step in watched.result("sync")}
     assert steps["stable/m"] == "m@v1.1.2"
+
+
+def test_broken_files_on_the_branch_are_named_and_hide_nothing_else(watched: Flow) -> None:
+    _log(watched, logged_rows(250))
+    edit(watched, BRANCH, {"alerts/bad.json": "[" * 5_000}, "Break an alert")
+    watched.sh.git("fetch", "-q")
+    assert "1 open alert" in watched.branchflow("status").stdout
+    said = error_line(watched.branchflow("monitor", "alerts", code=3))
+    assert "'alerts/bad.json' can't be read" in said
+    edit(watched, BRANCH, {"alerts/bad.json": "{}", "checks/bad.json": '{"id": 3}'}, "And a check")
+    watched.sh.git("fetch", "-q")
+    said = error_line(watched.branchflow("monitor", "check", "--window", FIRST, code=3))
+    assert "'checks/bad.json' can't be read" in said
+    edit(watched, BRANCH, {"log-schema.json": '{"columns": []}'}, "And the schema")
+    log = write_log(watched.root / "log.jsonl", logged_rows(3, prefix="x"))
+    said = error_line(watched.branchflow("monitor", "log", log, code=3))
+    assert "'log-schema.json' is no schema of a log" in said
