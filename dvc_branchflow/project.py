@@ -273,11 +273,15 @@ class Project:
             sha = published or local
             assert sha is not None  # noqa: S101  the name came from one of the two
             return Tip(name, sha, local, published)
-        if self.git.is_ancestor(local, published):
-            return Tip(name, published, local, published)
-        if self.git.is_ancestor(published, local):
+        if self._is_before(published, local):
             return Tip(name, local, local, published)
+        if self._is_before(local, published):
+            return Tip(name, published, local, published)
         return Tip(name, published, local, published, is_diverged=True)
+
+    def _is_before(self, old: Sha, new: Sha) -> bool:
+        is_near = self.git.line_between(old, new) is not None
+        return is_near or self.git.is_ancestor(old, new)
 
     def _tracking_candidates(self) -> list[Tip]:
         heads = self._all_refs.symbolic

@@ -10,7 +10,7 @@ from dvc_branchflow.errors import UsageError
 from dvc_branchflow.flow import BranchSpec
 from dvc_branchflow.model import PIPELINE_ROLES, Branch, Out, Role, Sha
 from dvc_branchflow.project import Project
-from dvc_branchflow.versions import latest_version, release_tag
+from dvc_branchflow.versions import Version, latest_versions, release_tag
 from dvc_branchflow.work.commits import CommitData, read_commits
 from dvc_branchflow.work.environments import environment
 from dvc_branchflow.work.records import certificate_of
@@ -80,8 +80,9 @@ def status(project: Project) -> FlowStatus:
     pinned = [sha for d in data.values() for sha in d.pins.commits.values()]
     data |= read_commits(project.git, [sha for sha in pinned if _is_here(project, sha, data)])
     counts: dict[tuple[Sha, Sha], int] = {}
-    events = events_of(project.tags)
-    rows = tuple(_row(project, spec, data, counts, events) for spec in specs.values())
+    tags = project.tags
+    events, latest = events_of(tags), latest_versions(tags)
+    rows = tuple(_row(project, spec, data, counts, events, latest) for spec in specs.values())
     return FlowStatus(
         branches=rows,
         without_role=tuple(name for name in project.tips if name not in specs and name != "HEAD"),
@@ -100,6 +101,7 @@ def _row(
     data: dict[Sha, CommitData],
     counts: dict[tuple[Sha, Sha], int],
     events: Mapping[str, Sequence[Event]],
+    latest: Mapping[str, Version],
 ) -> BranchStatus:
     tip = project.tip(spec.branch)
     mine = data[tip.sha]
@@ -108,7 +110,7 @@ def _row(
     is_up = spec.role not in PIPELINE_ROLES or is_current(project, mine)
     model = _model(spec)
     alerts = count_open(environment(project, spec.branch)) if spec.role is Role.MONITOR else 0
-    last = latest_version(project.tags, model) if model else None
+    last = latest.get(model) if model else None
     command = _next(spec, mine, behind, unpinned, is_up=is_up, is_released=last is not None)
     return BranchStatus(
         branch=spec.branch,
@@ -218,6 +220,9 @@ def _unpushed(project: Project, spec: BranchSpec) -> int:
     tip = project.tip(spec.branch)
     if project.git_remote is None or tip.local is None or tip.local == tip.published:
         return 0
+    line = project.git.line_between(tip.published, tip.local) if tip.published else None
+    if line is not None and all(len(commit.parents) == 1 for commit in line):
+        return len(line)
     base = [f"^{tip.published}"] if tip.published else ["--not", f"--remotes={project.git_remote}"]
     return int(project.git.text("rev-list", "--count", tip.local, *base))
 

@@ -61,3 +61,11 @@ def versions_of(tags: Iterable[str], model: str) -> list[Version]:
 def latest_version(tags: Iterable[str], model: str) -> Version | None:
     """Return the highest version of a model among tags of any kind."""
     return max(versions_of(tags, model), default=None)
+
+
+def latest_versions(tags: Iterable[str]) -> dict[str, Version]:
+    """Return the highest version of each model among tags of any kind."""
+    newest: dict[str, Version] = {}
+    for name, version in filter(None, map(parse_tag, tags)):
+        newest[name] = max(version, newest.get(name, version))
+    return newest

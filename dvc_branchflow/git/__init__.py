@@ -30,6 +30,7 @@ from dvc_branchflow.model import ZERO_SHA, Branch, RefUpdate, Sha
 
 NO_HOOKS = ("-c", "core.hooksPath=/dev/null")
 # A worktree of ours holds the commit's own bytes, whatever the user's settings make of his.
+_SHORT_LINE = 16  # commits that are read one by one sooner than a process starts
 _OWN_WORKTREE = (
     *NO_HOOKS, "-c", "core.autocrlf=false", "-c", "core.eol=lf", "-c", "core.sparseCheckout=false",
     "-c", "core.fsmonitor=false",
@@ -254,6 +255,23 @@ class Git:
         if done.returncode > 1:
             raise GitError(f"git merge-base failed: {_last_line(done.stderr)}")
         return done.returncode == 0
+
+    def line_between(self, old: Sha, new: Sha) -> list[Commit] | None:
+        """Return the commits from `new` down to `old`, without it, along first parents.
+
+        That takes no process of its own. None: they are no short line, and git has to be asked.
+        """
+        line: list[Commit] = []
+        sha = new
+        while len(line) < _SHORT_LINE and not self.is_shallow:
+            commit = self.commits([sha])[sha]
+            line.append(commit)
+            if not commit.parents:
+                return None
+            sha = commit.parents[0]
+            if sha == old:
+                return line
+        return None
 
     def remotes(self) -> list[str]:
         """Return the names of the git remotes."""

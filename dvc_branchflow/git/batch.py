@@ -13,6 +13,7 @@ from dvc_branchflow.model import Sha
 
 _T = TypeVar("_T")
 _MISSING = "missing"
+_KEPT_BYTES = 16 * 1024 * 1024  # of objects that are not asked for twice: an id has one content
 _BATCH = 500  # requests written before answers are read; 500 x 50 bytes fit into a pipe
 
 
@@ -31,6 +32,8 @@ class BatchReader:
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
             env=git_environment(),
         )  # fmt: skip
+        self._kept: dict[Sha, tuple[str, bytes]] = {}
+        self._room_bytes = _KEPT_BYTES
 
     def read(self, shas: Iterable[Sha]) -> Iterator[tuple[Sha, str, bytes]]:
         """Yield id, kind and content of each object."""
@@ -56,9 +59,15 @@ class BatchReader:
             yield from [(sha, self._header(answers)) for sha in batch]
 
     def _read(self, shas: list[Sha]) -> list[tuple[Sha, str, bytes]]:
-        answers = self._ask("contents", shas)
-        found = [self._answer(answers) for _ in shas]  # all of them, or the next read is off
-        return [(sha, kind, body) for sha, (kind, body) in _all_there(shas, found)]
+        unknown = [sha for sha in shas if sha not in self._kept]
+        answers = self._ask("contents", unknown) if unknown else None
+        found = {sha: self._answer(answers) for sha in unknown} if answers else {}
+        for sha, (kind, body) in found.items():
+            if kind != _MISSING and len(body) <= self._room_bytes:
+                self._room_bytes -= len(body)
+                self._kept[sha] = (kind, body)
+        known = [found.get(sha) or self._kept[sha] for sha in shas]
+        return [(sha, kind, body) for sha, (kind, body) in _all_there(shas, known)]
 
     def _ask(self, what: str, shas: list[Sha]) -> IO[bytes]:
         requests, answers = self._pipes()

@@ -9,7 +9,7 @@ from dvc_branchflow.metafiles import PathPattern
 from dvc_branchflow.model import Oid, Sample, parse_path
 from dvc_branchflow.plain import load_yaml
 from dvc_branchflow.sampling import sampled
-from dvc_branchflow.versions import Version, latest_version, parse_tag, release_tag
+from dvc_branchflow.versions import Version, latest_version, latest_versions, parse_tag, release_tag
 
 A, B = Oid("a" * 32), Oid("b" * 32)
 DIR = Oid("c" * 32 + ".dir")
@@ -26,6 +26,8 @@ def test_the_latest_version_is_by_number_and_by_model() -> None:
     tags = ["churn@v1.9.0", "churn@v1.10.0", "other@v3.0.0", "churn#prod#1", "churn@v01.0.0", "x"]
     assert latest_version(tags, "churn") == Version(1, 10, 0)
     assert latest_version(tags, "none") is None
+    newest = {"churn": Version(1, 10, 0), "other": Version(3, 0, 0)}
+    assert latest_versions([*tags, "other@v0.1.0"]) == newest
     assert parse_tag(release_tag("a/b", Version(1, 0, 0))) == ("a/b", Version(1, 0, 0))
 
 
