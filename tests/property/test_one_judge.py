@@ -141,7 +141,7 @@ def ask(repository: Path, question: Callable[[Project], Verdict]) -> Verdict:
     try:
         return question(project)
     finally:
-        project.git._forget_reader()
+        project.git.forget()
 
 
 @contextmanager
