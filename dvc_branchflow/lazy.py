@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from dvc_branchflow.errors import ConfigError
 
-__all__ = ["Bools", "Floats", "Ints", "csv", "np", "pa", "pc", "pj", "pq", "special"]
+__all__ = [
+    "Bools", "Floats", "Ints", "csv", "linear_model", "model_selection", "np", "pa", "pc", "pq",
+    "sparse", "special",
+]  # fmt: skip
 
 
 class Lazy:
@@ -35,9 +38,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from pyarrow import compute as pc
     from pyarrow import csv
-    from pyarrow import json as pj
     from pyarrow import parquet as pq
-    from scipy import special
+    from scipy import sparse, special
+    from sklearn import linear_model, model_selection
 
     Bools = NDArray[np.bool_]
     Floats = NDArray[np.float64]
@@ -47,7 +50,9 @@ else:
     pa = Lazy("pyarrow")
     pc = Lazy("pyarrow.compute")
     csv = Lazy("pyarrow.csv")
-    pj = Lazy("pyarrow.json")
     pq = Lazy("pyarrow.parquet")
+    sparse = Lazy("scipy.sparse")
     special = Lazy("scipy.special")
+    linear_model = Lazy("sklearn.linear_model")
+    model_selection = Lazy("sklearn.model_selection")
     Bools = Floats = Ints = Any

@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Sequence
 from itertools import pairwise
 
-from dvc_branchflow.lazy import Floats, np
+from dvc_branchflow.lazy import Floats, linear_model, model_selection, np, sparse
 
 BUCKETS = 1 << 18
 MOST_TEXTS = 2_000
@@ -37,13 +37,10 @@ def separability(baseline: Sequence[Hashes], window: Sequence[Hashes]) -> float:
     Returns: about 0.5 where they can't, 1 where always; each text is judged by a classifier that
         did not see it.
     """
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.model_selection import StratifiedKFold, cross_val_predict
-
     truth = np.concatenate([np.zeros(len(baseline)), np.ones(len(window))])
-    folds = StratifiedKFold(_FOLDS, shuffle=True, random_state=0)
-    model = LogisticRegression(C=0.1, class_weight="balanced", max_iter=200)
-    chances = cross_val_predict(
+    folds = model_selection.StratifiedKFold(_FOLDS, shuffle=True, random_state=0)
+    model = linear_model.LogisticRegression(C=0.1, class_weight="balanced", max_iter=200)
+    chances = model_selection.cross_val_predict(
         model, _matrix([*baseline, *window]), truth, cv=folds, method="decision_function"
     )
     return area_under_curve(np.asarray(chances), truth)
@@ -73,10 +70,8 @@ def area_noise(n: int, m: int, z: float) -> float:
 
 
 def _matrix(texts: Sequence[Hashes]) -> object:
-    from scipy.sparse import csr_matrix
-
     ends = np.cumsum([0, *map(len, texts)])
     places = np.fromiter((at for text in texts for at in text), int, int(ends[-1]))
     # Each row has length 1, so that long texts don't weigh more.
     weights = np.repeat([1 / max(len(text), 1) ** 0.5 for text in texts], np.diff(ends))
-    return csr_matrix((weights, places, ends), shape=(len(texts), BUCKETS))
+    return sparse.csr_matrix((weights, places, ends), shape=(len(texts), BUCKETS))

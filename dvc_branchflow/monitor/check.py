@@ -99,7 +99,7 @@ def _check(env: Environment, window: str | None, report: Report, *, dry_run: boo
         question = {"branch": env.spec.branch, "limits": asdict(watch.limits), "by": __version__}
         wanted = check_id(one, inputs, question)
         there = env.file(check_path(one, wanted))
-        if one != span and all(check.inputs == inputs for check in earlier[-1:]):
+        if one != span and any(check.inputs == inputs for check in earlier):
             continue
         if there is not None:
             checks.append(decode(Check, there, check_path(one, wanted)))

@@ -16,13 +16,14 @@ _RECENT = 60  # checks that are looked back at
 
 
 def recent_checks(env: Environment) -> list[Check]:
-    """Return the checks on a branch, oldest window first; of very many, the last ones.
+    """Return the checks on a branch, by window and time; of very many, those of the last windows.
 
     Raises: ConfigError: a file among them can't be read.
     """
     paths = _listed(env, verdicts.FOLDER)[-_RECENT:]
     held = env.files(paths)
-    return [decode(Check, held[path], path) for path in paths if path in held]
+    found = [decode(Check, held[path], path) for path in paths if path in held]
+    return sorted(found, key=lambda check: (check.window, check.when, check.id))
 
 
 def all_alerts(env: Environment) -> list[Alert]:

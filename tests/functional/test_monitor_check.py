@@ -132,6 +132,8 @@ def test_late_labels_have_their_windows_judged_again_and_both_verdicts_stay(watc
         before["id"]
     ) == 1
     assert len(stored) == 3
+    again = _check(watched, SECOND)
+    assert (len(again["checks"]), again["commit"]) == (1, None)  # all is judged on what there is
 
 
 class _Inbox(http.server.BaseHTTPRequestHandler):

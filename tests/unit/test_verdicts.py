@@ -15,6 +15,7 @@ from dvc_branchflow.drift.baseline import Baseline, fit_baseline, judge_window, 
 from dvc_branchflow.drift.judging import Effect, FeatureDrift, Thresholds
 from dvc_branchflow.drift.stored import baseline_json, parse_baseline
 from dvc_branchflow.errors import ConfigError
+from dvc_branchflow.lazy import Lazy
 from dvc_branchflow.pages.monitor import check_page
 from dvc_branchflow.typed import decode, encode
 from dvc_branchflow.watch.alerts import Alert, Answer, raised
@@ -195,3 +196,10 @@ def test_plots_hold_all_rows() -> None:
         assert sum(plot.window) == pytest.approx(1, abs=1e-4)
         assert plot.window[-1] == 0.5  # far beyond, or of no known category
     assert plot_of(baseline.sketches["empty"], window.sketches["empty"]) is None
+
+
+def test_a_library_that_is_not_there_is_an_error_with_its_remedy() -> None:
+    with pytest.raises(ConfigError) as found:
+        _ = Lazy("no_such_library").anything
+    assert "no_such_library" in found.value.message
+    assert found.value.hint == "pip install 'dvc-branchflow[monitor]'"
