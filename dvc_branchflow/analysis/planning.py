@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib.resources import files as package_files
 
 from dvc_branchflow.assignment import assign
 from dvc_branchflow.errors import FlowError, RejectedError, UsageError
@@ -19,6 +20,8 @@ from dvc_branchflow.work.publish import Move, publish, require_movable
 from dvc_branchflow.work.running import until_won
 from dvc_branchflow.work.transfer import Report
 from dvc_branchflow.work.worktrees import branch_lock
+
+_NOTEBOOK = "explore.ipynb"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +90,7 @@ def plan(
         commit = NewCommit(
             [tip.sha] if tip else [],
             f"Plan {name}{trailer}\n",
-            [*([] if tip else ground_of(project)), Change(PLAN_FILE, content)],
+            [*([] if tip else _ground(project)), Change(PLAN_FILE, content)],
         )
         sha = project.git.write_commits([commit])[0]
         publish(project, [Move(branch, tip, sha)], reason=f"branchflow plan {name}", report=report)
@@ -132,6 +135,12 @@ def branch_of(project: Project, name: str) -> Branch:
     if rule is None or rule.role is not Role.ANALYSIS or not _is_plain(name):
         raise UsageError(f"'{name[:60]}' can't be an experiment's name")
     return branch
+
+
+def _ground(project: Project) -> list[Change]:
+    """What a new branch holds besides its plan: what all carry, and a notebook to start from."""
+    notebook = package_files("dvc_branchflow") / "templates" / "analysis" / _NOTEBOOK
+    return [*ground_of(project), Change(_NOTEBOOK, notebook.read_bytes())]
 
 
 def _is_plain(name: str) -> bool:

@@ -100,6 +100,14 @@ def test_an_experiment_goes_from_its_plan_to_a_verdict_on_pinned_data(watched: F
     assert watched.branchflow("check", "--all").returncode == 0
     assert missing_from_directory_remote(watched.repo, watched.store) == []
 
+    watched.sh.git("switch", "-q", "--detach", branch)
+    watched.sh.run("dvc", "pull", "-q")
+    cells = json.loads((watched.repo / "explore.ipynb").read_text(encoding="utf-8"))["cells"]
+    code = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
+    shown = watched.sh.run("python", "-c", code).stdout
+    assert shown.startswith("1800 rows: ")
+    assert "new: ship" in shown
+
     changed = PLAN.replace("effect: 5", "effect: 1")
     assert "its plan is fixed" in error_line(_plan(watched, "push", changed, code=1))
     _plan(watched, "push", changed, "--reason", "asked for by the board")
