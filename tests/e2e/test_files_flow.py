@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from tests.support.flow import FIRST_MONTH, SECOND_MONTH, Flow, edit
+from tests.support.images import build
 from tests.support.repos import Shell, bare_origin, clone, missing_from_directory_remote
+from tests.support.servers import free_ports
+from tests.support.serving import served
 from tests.templates.real_data import images, mails
 
 pytestmark = pytest.mark.slow
@@ -29,7 +33,7 @@ def text(rng: np.random.Generator, about: str) -> bytes:
     return " ".join(rng.permutation([*own, *rng.choice(SUBJECTS[about].split(), 15)])).encode()
 
 
-def image(rng: np.random.Generator, about: str) -> bytes:
+def image_of(rng: np.random.Generator, about: str) -> bytes:
     """Large random blocks, bluish for the sea and greenish for hills; a JPEG."""
     blocks = rng.integers(0, 130, (8, 8, 3), dtype=np.uint8)
     blocks[:, :, 2 if about == "sea" else 1] += 120
@@ -45,7 +49,7 @@ def inbox(folder: Path, *, seed: int, count: int) -> Path:
         (folder / about).mkdir(parents=True)
         for number in range(count):
             (folder / about / f"{seed}-{number}.txt").write_bytes(text(rng, about))
-            (folder / about / f"{seed}-{number}.jpg").write_bytes(image(rng, about))
+            (folder / about / f"{seed}-{number}.jpg").write_bytes(image_of(rng, about))
     return folder
 
 
@@ -85,6 +89,32 @@ def scores(flow: Flow) -> dict[str, float]:
     return flow.result("runs")["records"][-1]["metrics"]["metrics.json"]
 
 
+def assert_served(flow: Flow, record: Mapping[str, Any], tmp_path: Path) -> None:
+    """A colleague's switch to a release gives a folder whose server and image run as they are."""
+    there = flow.new_clone("serving")
+    there.branchflow("switch", record["tag"])
+    image = build(there.repo, tmp_path / "image")
+    ports = free_ports(2)
+    plain = {"PATH": "/usr/bin:/bin"}
+    ways = (
+        (["python", "serve.py", "--port", str(ports[0])], there.repo, there.sh.env),
+        (image.started(ports[1]), image.workdir, image.env | plain),
+    )
+    health = {
+        "model": "scene",
+        "tag": record["tag"],
+        "sha256": record["outs"]["models/scene.skops"]["sha256"],
+    }
+    rng = np.random.default_rng(9)
+    for port, (args, cwd, env) in zip(ports, ways, strict=True):
+        with served(args, port, cwd=cwd, env=env, log=tmp_path / f"{port}.log") as server:
+            assert server.ask("GET", "/health") == health
+            for about in SUBJECTS:
+                answer = server.ask("POST", "/predict?name=a.jpg", image_of(rng, about))
+                assert (answer["label"], answer["tag"]) == (about, record["tag"])
+    assert not there.sh.git("status", "--porcelain")
+
+
 def test_a_folder_of_files_goes_all_the_way_to_a_release(flow: Flow, tmp_path: Path) -> None:
     folder = inbox(tmp_path / "inbox", seed=1, count=40)
     broken = break_some(folder)
@@ -118,6 +148,7 @@ def test_a_folder_of_files_goes_all_the_way_to_a_release(flow: Flow, tmp_path: P
     grown = scores(flow)
     assert sum(grown[f"rows{side}"] for side in ("", "_train", "_validation")) == 200
 
+    assert_served(flow, record, tmp_path)
     assert flow.branchflow("check", "--all").returncode == 0
     fresh = flow.new_clone("fresh").sh
     for branch in ("raw", "clean", "split", DEV, STABLE):

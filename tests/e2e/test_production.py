@@ -68,7 +68,7 @@ def _served(flow: Flow, tag: str, log: Path) -> Iterator[str]:
     at = flow.sh.at(flow.root / tag.replace("@", "-"))
     flow.sh.git("fetch", "-q", "--tags")
     flow.sh.git("worktree", "add", "-q", "--detach", at.cwd, tag)
-    at.run("dvc", "pull", "-q", "models/price.joblib", "models/price.json")
+    at.run("dvc", "pull", "-q", "models/price.skops", "models/price.json")
     said = flow.root / f"{at.cwd.name}.out"
     with said.open("wb") as output:
         words = [sys.executable, "-u", "serve.py", "--port", "0", "--log", str(log)]

@@ -22,7 +22,7 @@ from packaging.utils import canonicalize_name
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-_WANTED = ("dvc", "dvc-s3", "gto", "pandas", "scikit-learn", "joblib")
+_WANTED = ("dvc", "dvc-s3", "gto", "pandas", "scikit-learn", "skops")
 _STAMP = "branchflow-stamp.txt"
 
 

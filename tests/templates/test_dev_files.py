@@ -24,7 +24,15 @@ MARKS = {"@MODEL@": "m", "@SPLIT_DATA@": "data/split", "@SPLIT@": "split"}
 STAGES = ("tune", "evaluate", "final")
 SIDES = {"train": 20, "validation": 6, "test": 6}
 SUBJECTS = {"sea": "ship wave salt", "hill": "rock path goat"}
-SHARED_WITH_TABLES = ("Dockerfile", "pytest.ini", "src/__init__.py", "tests/conftest.py")
+SHARED_WITH_TABLES = (
+    "Dockerfile",
+    "pytest.ini",
+    "src/__init__.py",
+    "src/origin.py",
+    "src/stored.py",
+    "tests/conftest.py",
+    "tests/test_stored.py",
+)
 
 
 def laid(folder: Path, *, kind: str = "linear") -> Path:
@@ -156,17 +164,19 @@ def test_texts_alone_need_no_pillow(tmp_path: Path) -> None:
     assert metrics(folder)["accuracy"] > 0.9
 
 
-def test_a_stage_depends_on_every_module_that_it_imports() -> None:
-    source = TEMPLATES / "dev_files/src"
-    stages = yaml.safe_load((TEMPLATES / "dev_files/dvc.yaml").read_text(encoding="utf-8"))[
-        "stages"
-    ]
+@pytest.mark.parametrize("kind", ["dev", "dev_files"])
+def test_a_stage_depends_on_every_module_that_it_imports(kind: str) -> None:
+    own = TEMPLATES / kind / "src"
+    sources = {
+        path.stem: path for path in [*(TEMPLATES / "dev/src").glob("*.py"), *own.glob("*.py")]
+    }
+    stages = yaml.safe_load((TEMPLATES / kind / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
     for name in STAGES:
         found, waiting = set(), [name]
         while waiting:
             module = waiting.pop()
             found.add(module)
-            for node in ast.walk(ast.parse((source / f"{module}.py").read_text(encoding="utf-8"))):
+            for node in ast.walk(ast.parse(sources[module].read_text(encoding="utf-8"))):
                 if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("src"):
                     names = (
                         [node.module[4:]] if node.module != "src" else [a.name for a in node.names]

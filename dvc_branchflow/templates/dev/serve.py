@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import traceback
 import uuid
 from collections.abc import Callable
@@ -38,7 +37,7 @@ class Log:
         self.path = path
         self.lock = Lock()
 
-    def write(self, shipped: Shipped, tag: str, rows: list[Any], predictions: list[Any]) -> None:
+    def write(self, shipped: Shipped, rows: list[Any], predictions: list[Any]) -> None:
         """Write a line for each row, with its features as the model saw them."""
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
         seen = shipped.features(rows).astype(object)
@@ -47,7 +46,7 @@ class Log:
         for row, read, prediction in zip(rows, features, predictions, strict=True):
             own = {name: row[name] for name in self.OWN if name in row}
             line = read | {"request_id": uuid.uuid4().hex} | own
-            line |= {"time": now, "tag": tag, "prediction": prediction}
+            line |= {"time": now, "tag": shipped.tag, "prediction": prediction}
             lines.append(json.dumps(line) + "\n")
         with self.lock, open(self.path, "a", encoding="utf-8") as file:  # noqa: PTH123
             file.write("".join(lines))
@@ -58,7 +57,6 @@ class Server(ThreadingHTTPServer):
 
     def __init__(self, host: str, port: int, log: str = "") -> None:
         self.shipped = Shipped()
-        self.tag = os.environ.get("BRANCHFLOW_TAG", "")
         self.log = Log(log) if log else None
         super().__init__((host, port), Handler)
 
@@ -80,7 +78,7 @@ class Handler(BaseHTTPRequestHandler):
         """Name the model."""
         server = cast("Server", self.server)
         shipped = server.shipped
-        return {"model": shipped.card["model"], "tag": server.tag, "sha256": shipped.sha256}
+        return {"model": shipped.card["model"], "tag": shipped.tag, "sha256": shipped.sha256}
 
     def predict(self) -> dict[str, Any]:
         """Read rows from the body and answer with a prediction each."""
@@ -99,8 +97,8 @@ class Handler(BaseHTTPRequestHandler):
         except ValueError as error:
             raise RequestError(422, str(error)) from error
         if server.log and predictions:
-            server.log.write(server.shipped, server.tag, rows, predictions)
-        return {"tag": server.tag, "predictions": predictions}
+            server.log.write(server.shipped, rows, predictions)
+        return {"tag": server.shipped.tag, "predictions": predictions}
 
     def answer(self, path: str, act: Callable[[], dict[str, Any]]) -> None:
         """Send what `act` returns, or why it can't."""
@@ -137,7 +135,7 @@ def main() -> None:
     parser.add_argument("--log", default="", metavar="FILE", help="append requests and answers")
     options = parser.parse_args()
     with Server(options.host, options.port, options.log) as server:
-        name = server.tag or "a model without a tag"
+        name = server.shipped.tag or "a model without a tag"
         print(f"serving {name} on port {server.server_port}", flush=True)
         server.serve_forever()
 

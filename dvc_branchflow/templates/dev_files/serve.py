@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import traceback
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -29,7 +28,6 @@ class Server(ThreadingHTTPServer):
 
     def __init__(self, host: str, port: int) -> None:
         self.shipped = Shipped()
-        self.tag = os.environ.get("BRANCHFLOW_TAG", "")
         super().__init__((host, port), Handler)
 
 
@@ -50,7 +48,7 @@ class Handler(BaseHTTPRequestHandler):
         """Name the model."""
         server = cast("Server", self.server)
         shipped = server.shipped
-        return {"model": shipped.card["model"], "tag": server.tag, "sha256": shipped.sha256}
+        return {"model": shipped.card["model"], "tag": shipped.tag, "sha256": shipped.sha256}
 
     def predict(self) -> dict[str, Any]:
         """Read a file from the body and answer with its label."""
@@ -67,7 +65,7 @@ class Handler(BaseHTTPRequestHandler):
             label, chance = server.shipped.predict(name, self.rfile.read(int(length)))
         except ValueError as error:
             raise RequestError(422, str(error)) from error
-        return {"tag": server.tag, "label": label, "probability": round(chance, 6)}
+        return {"tag": server.shipped.tag, "label": label, "probability": round(chance, 6)}
 
     def answer(self, path: str, act: Callable[[], dict[str, Any]]) -> None:
         """Send what `act` returns, or why it can't."""
@@ -103,7 +101,7 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=8000)
     options = parser.parse_args()
     with Server(options.host, options.port) as server:
-        name = server.tag or "a model without a tag"
+        name = server.shipped.tag or "a model without a tag"
         print(f"serving {name} on port {server.server_port}", flush=True)
         server.serve_forever()
 

@@ -6,8 +6,9 @@ import json
 from pathlib import Path
 
 from src import data, recipe
-from src.model import fit, save
+from src.model import fit
 from src.score import LOSS, calibration, score
+from src.stored import save
 
 
 def main() -> None:
@@ -16,7 +17,7 @@ def main() -> None:
     model = fit(tuned, data.read("train", "validation", missing=tuned["missing"]))
     test = data.read("test", missing=tuned["missing"])
     scores = score(model, tuned, test)
-    save(model, Path("models/evaluated.joblib"))
+    save(model, Path("models/evaluated.skops"))
     Path("metrics.json").write_text(json.dumps(scores, indent=2) + "\n", encoding="utf-8")
     Path("plots").mkdir(exist_ok=True)
     calibration(model, tuned, test).to_csv("plots/calibration.csv", index=False)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import joblib
 import pandas as pd
 from sklearn.compose import ColumnTransformer
 from sklearn.dummy import DummyClassifier, DummyRegressor
@@ -66,9 +63,3 @@ def fit(recipe: Recipe, rows: pd.DataFrame) -> Pipeline:
     estimator = KINDS[recipe["kind"]](recipe, numbers, texts)
     with threadpool_limits(limits=THREADS):
         return estimator.fit(features, truth)
-
-
-def save(model: Pipeline, path: Path) -> None:
-    """Write a model; the same model gives the same bytes."""
-    path.parent.mkdir(exist_ok=True)
-    joblib.dump(model, path)

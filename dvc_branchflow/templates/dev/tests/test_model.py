@@ -20,7 +20,7 @@ from src import data, evaluate, final, shipped, tune
 PARAMS = yaml.safe_load((Path(__file__).parents[1] / "params.yaml").read_text(encoding="utf-8"))
 KINDS = ["baseline", "linear", "boosting"]
 GRID = {"baseline": {}, "linear": {"alpha": [1.0]}, "boosting": {"max_iter": [40, 50]}}
-OUTS = ["models/evaluated.joblib", shipped.MODEL.as_posix(), shipped.CARD.as_posix()]
+OUTS = ["models/evaluated.skops", shipped.MODEL.as_posix(), shipped.CARD.as_posix()]
 
 
 def run(*, kind: str = "boosting", target: str = "price") -> None:

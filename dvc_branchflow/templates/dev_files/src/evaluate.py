@@ -6,8 +6,9 @@ import json
 from pathlib import Path
 
 from src import data, recipe
-from src.model import fit, save
+from src.model import fit
 from src.score import LOSS, confusion, score
+from src.stored import save
 
 
 def main() -> None:
@@ -18,7 +19,7 @@ def main() -> None:
     test = data.read("test", recipe=tuned)
     scores = score(model, test)
     rows = {f"rows_{side}": known.sides()[side] for side in ("train", "validation")}
-    save(model, Path("models/evaluated.joblib"))
+    save(model, Path("models/evaluated.skops"))
     Path("metrics.json").write_text(json.dumps(scores | rows, indent=2) + "\n", encoding="utf-8")
     Path("plots").mkdir(exist_ok=True)
     confusion(model, test, Path("plots/confusion.csv"))

@@ -8,7 +8,8 @@ from pathlib import Path
 import sklearn
 
 from src import data, recipe
-from src.model import fit, save
+from src.model import fit
+from src.stored import save
 
 SIDES = ("train", "validation", "test")
 
@@ -17,7 +18,7 @@ def main() -> None:
     """Fit on all data; write the model, and beside it what a server must know."""
     tuned = recipe.load()
     samples = data.read(*SIDES, recipe=tuned)
-    save(fit(tuned, samples), Path("models/@MODEL@.joblib"))
+    save(fit(tuned, samples), Path("models/@MODEL@.skops"))
     card = {"model": "@MODEL@", **tuned, "rows": len(samples), "sklearn": sklearn.__version__}
     content = json.dumps(card, indent=2) + "\n"
     Path("models/@MODEL@.json").write_text(content, encoding="utf-8")

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import joblib
 from sklearn.compose import ColumnTransformer
 from sklearn.dummy import DummyClassifier
 from sklearn.feature_extraction.text import TfidfTransformer
@@ -50,9 +47,3 @@ def fit(recipe: Recipe, samples: Samples) -> Pipeline:
     estimator = KINDS[recipe["kind"]](recipe)
     with threadpool_limits(limits=THREADS):
         return estimator.fit(samples.features, samples.labels)
-
-
-def save(model: Pipeline, path: Path) -> None:
-    """Write a model; the same model gives the same bytes."""
-    path.parent.mkdir(exist_ok=True)
-    joblib.dump(model, path)

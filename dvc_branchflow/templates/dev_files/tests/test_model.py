@@ -23,7 +23,7 @@ from src import data, evaluate, final, shipped, tune
 PARAMS = yaml.safe_load((Path(__file__).parents[1] / "params.yaml").read_text(encoding="utf-8"))
 KINDS = ["baseline", "linear"]
 GRID = {"baseline": {}, "linear": {"alpha": [0.01, 0.1]}}
-OUTS = ["models/evaluated.joblib", shipped.MODEL.as_posix(), shipped.CARD.as_posix()]
+OUTS = ["models/evaluated.skops", shipped.MODEL.as_posix(), shipped.CARD.as_posix()]
 SIZES = {"train": 30, "validation": 10, "test": 10}
 
 
