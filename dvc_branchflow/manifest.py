@@ -24,7 +24,7 @@ _KEY = b'"relpath"'  # inside a name its quotes would be escaped
 _ID_BYTES = 32
 _NAMED_BYTES = _ID_BYTES + len(_NAME)
 _HEX = re.compile(r"[0-9a-f]*")
-_ENTRY = re.compile(rb'\{"md5": "([0-9a-f]{32})", "relpath": ("(?:[^"\\]|\\.)*")\}')
+_ENTRY = re.compile(rb'\{"md5": "([0-9a-f]{32})", "relpath": ("(?:[^"\\\x00-\x1f]|\\.)*")\}')
 
 
 class Entry(NamedTuple):
@@ -66,6 +66,21 @@ def entries(manifest: bytes) -> Iterator[Entry]:
             return
         if separator != b", ":
             raise _damaged()
+
+
+def is_as_written(manifest: bytes) -> bool:
+    """Whether DVC would write these very bytes: names in order, each once, escaped as it does.
+
+    Raises: ConfigError: they are no manifest at all.
+    """
+    last = ""
+    for entry in entries(manifest):
+        if entry.relpath <= last:
+            return False
+        last = entry.relpath
+    if b"\\" not in manifest and manifest.isascii():
+        return True  # then nothing is escaped, nor should be
+    return manifest == render(entries(manifest))
 
 
 def lookup(manifest: bytes, relpath: str) -> Oid | None:
@@ -210,8 +225,8 @@ def _insertion_point(manifest: bytes, relpath: str) -> int:
 
 def _relpath(text: bytes) -> str:
     try:
-        # Most names have nothing escaped (DVC escapes what is not ASCII), and JSON costs 5 µs.
-        return str(json.loads(text)) if b"\\" in text else text[1:-1].decode("ascii")
+        # Most names have nothing escaped, and JSON costs 5 µs for each.
+        return str(json.loads(text)) if b"\\" in text else text[1:-1].decode()
     except ValueError as error:
         raise _damaged() from error
 

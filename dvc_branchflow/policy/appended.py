@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from dvc_branchflow import manifest
 from dvc_branchflow.errors import ConfigError
@@ -51,7 +51,10 @@ def _entries(
     spec: BranchSpec, facts: CommitFacts, out: Out, before: bytes, now: bytes
 ) -> Iterator[Violation]:
     """Judge a manifest that has to be the one before it, with entries put in where they belong."""
-    added = manifest.added(before, now)
+    if before == manifest.EMPTY:  # a first one may be large, and is not spliced to be compared
+        added: Iterable[manifest.Entry] = manifest.entries(now)
+    else:
+        added = manifest.added(before, now)
     for entry in added:
         if manifest.lookup(before, entry.relpath) is not None:
             break  # a change, or a second entry that would hide the old one
@@ -61,9 +64,15 @@ def _entries(
             yield Violation("hostile-path", spec.branch, error.message, "", path=out.path)
             return
     else:
-        if manifest.splice(before, {entry.relpath: entry.oid for entry in added}) == now:
+        if _is_grown(before, now, added):
             return
     yield from _entries_lost(spec, facts, out, before, now)
+
+
+def _is_grown(before: bytes, now: bytes, added: Iterable[manifest.Entry]) -> bool:
+    if before == manifest.EMPTY:
+        return manifest.is_as_written(now)
+    return manifest.splice(before, {entry.relpath: entry.oid for entry in added}) == now
 
 
 def _entries_lost(

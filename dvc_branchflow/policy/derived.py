@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -14,7 +15,7 @@ from dvc_branchflow.policy.facts import CommitFacts, Held, is_below
 SIDES = frozenset({"train", "validation", "test"})
 _EMPTY_FILE = Oid("d41d8cd98f00b204e9800998ecf8427e")
 _NAMED = 3
-Sides = Mapping[str, set[Oid]]
+Sides = Mapping[str, set[bytes]]
 """Side → the oids of its files."""
 
 
@@ -93,7 +94,7 @@ def judge_split(
     unused = _unused_sides(facts)
     now = _sides(spec, facts.held, manifests, unused)
     for first, second in _pairs(now):
-        for oid in sorted(now[first] & now[second])[:_NAMED]:
+        for oid in _named(now[first] & now[second]):
             at = _place(spec, facts.held, manifests, oid, second)
             found = f"is on side '{second}', and its content ({oid}) on side '{first}' as well"
             yield Violation("split-disjoint", spec.branch, found, "", path=at, commit=facts.sha)
@@ -102,7 +103,7 @@ def judge_split(
         for old in sorted(before):
             for new in sorted(now.keys() - {old}):
                 moved = (before[old] - before.get(new, set())) & now[new] - now.get(old, set())
-                for oid in sorted(moved)[:_NAMED]:
+                for oid in _named(moved):
                     at = _place(spec, facts.held, manifests, oid, new)
                     found = f"was on side '{old}' before, and is on '{new}' now"
                     yield Violation(
@@ -145,16 +146,24 @@ def _pairs(sides: Sides) -> Iterator[tuple[str, str]]:
         yield from ((first, second) for second in names[place + 1 :])
 
 
+def _named(oids: set[bytes]) -> list[Oid]:
+    """The first of them, by their usual name."""
+    return [Oid(oid.hex()) for oid in heapq.nsmallest(_NAMED, oids)]
+
+
 def _sides(
     spec: BranchSpec, held: Held, manifests: Mapping[Oid, bytes], unused: set[tuple[str, str]]
-) -> dict[str, set[Oid]]:
-    """The oids on each side, without the files that stand for a side with nothing on it."""
-    sides: defaultdict[str, set[Oid]] = defaultdict(set)
+) -> dict[str, set[bytes]]:
+    """The oids on each side, without the files that stand for a side with nothing on it.
+
+    As bytes they take half the memory.
+    """
+    sides: defaultdict[str, set[bytes]] = defaultdict(set)
     for path, out in held.below(spec.data or "").items():
         for relpath, oid in _files(out, manifests):
             side = side_of(f"{path}/{relpath}".removeprefix(f"{spec.data}/"))
             if side and oid != _EMPTY_FILE and (path, side) not in unused:
-                sides[side].add(oid)
+                sides[side].add(bytes.fromhex(oid))
     return dict(sides)
 
 

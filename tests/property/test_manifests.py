@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from operator import itemgetter
+from random import Random
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from dvc_branchflow import manifest
+from dvc_branchflow.errors import ConfigError
 from dvc_branchflow.manifest import Entry
 from dvc_branchflow.model import Oid, Sample
 from dvc_branchflow.sampling import sampled
@@ -36,6 +42,28 @@ def test_lookup_finds_what_is_there_and_nothing_else(listed: dict[str, Oid], nam
 def test_what_is_rendered_is_read_back(listed: dict[str, Oid]) -> None:
     body = manifest.render(Entry(*item) for item in listed.items())
     assert {entry.relpath: entry.oid for entry in manifest.entries(body)} == listed
+
+
+@given(files, st.randoms(use_true_random=False), st.integers(0, 1))
+def test_only_what_dvc_would_write_is_as_written(
+    listed: dict[str, Oid], random: Random, doubles: int
+) -> None:
+    body = manifest.render(Entry(*item) for item in listed.items())
+    assert manifest.is_as_written(body)
+    shuffled = [{"md5": oid, "relpath": name} for name, oid in listed.items()]
+    random.shuffle(shuffled)
+    other = json.dumps(shuffled + shuffled[:doubles]).encode()
+    assert manifest.is_as_written(other) is (other == body)
+    raw = json.dumps(sorted(shuffled, key=itemgetter("relpath")), ensure_ascii=False).encode()
+    assert manifest.is_as_written(raw) is (raw == body)
+    assert {e.relpath: e.oid for e in manifest.entries(raw)} == listed
+
+
+@pytest.mark.parametrize("name", [b"a\nb", b"a\x00b", b"\xff", b"\\x41", b'a"b'])
+def test_a_name_that_is_no_json_is_damage(name: bytes) -> None:
+    body = b'[{"md5": "' + b"0" * 32 + b'", "relpath": "' + name + b'"}]'
+    with pytest.raises(ConfigError):
+        list(manifest.entries(body))
 
 
 @given(st.permutations(range(12)), st.integers(1, 12))
