@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from dvc_branchflow.errors import ConfigError, FlowError
 from dvc_branchflow.git.lines import line_changes
@@ -13,6 +13,7 @@ from dvc_branchflow.query import Condition, ordered, parse_condition, parse_orde
 from dvc_branchflow.work.code import CodeBoundary
 from dvc_branchflow.work.commits import CommitData, read_commits
 from dvc_branchflow.work.experiments import find_experiment, homes
+from dvc_branchflow.work.imported import imported_metrics
 from dvc_branchflow.work.looks import Look, all_looks
 from dvc_branchflow.work.ranking import Choice, best, chosen, why_not_comparable
 from dvc_branchflow.work.records import RunRecord, read_records, read_refused
@@ -82,12 +83,20 @@ class RunsRequest:
 class RunList:
     """The runs on record that were asked for, and what is wrong with records that can't be read.
 
-    `reproduced` says what the last reproduction of a release came to: tag → verdict.
+    Attributes:
+        reproduced: release → what its last reproduction came to.
+        mlflow: release → the metrics that were imported for it.
     """
 
     records: tuple[RunRecord, ...]
     unreadable: tuple[ConfigError, ...]
     reproduced: Mapping[str, str] = field(default_factory=dict)
+    mlflow: Mapping[str, Mapping[str, float | None]] = field(default_factory=dict)
+
+    def values(self, record: RunRecord) -> dict[str, object]:
+        """Return what a reader may ask for by name: the record's own values, and `mlflow.NAME`."""
+        logged = {} if record.refused else self.mlflow.get(record.tag, {})
+        return record.values() | {f"mlflow.{name}": value for name, value in logged.items()}
 
 
 def runs(project: Project, request: RunsRequest | None = None) -> RunList:
@@ -99,28 +108,33 @@ def runs(project: Project, request: RunsRequest | None = None) -> RunList:
     conditions = [parse_condition(text) for text in request.where]
     there = read_refused(project) if request.refused else read_records(project)
     records = [record for record in there.found if request.model in {None, record.model}]
-    if records and request.names():
-        records = _chosen(records, request, conditions)
     again = read_reproductions(project)
+    logged, broken = imported_metrics(project)
     verdicts = {r.tag: again.last(r.tag, r.commit) for r in records if not r.refused}
-    return RunList(
+    found = RunList(
         records=tuple(records),
-        unreadable=(*there.unreadable, *again.unreadable),
+        unreadable=(*there.unreadable, *again.unreadable, *broken),
         reproduced={tag: verdict for tag, verdict in verdicts.items() if verdict},
+        mlflow={tag: logged[tag] for tag in verdicts if tag in logged},
     )
+    return _chosen(found, request, conditions) if records and request.names() else found
 
 
-def _chosen(
-    records: Sequence[RunRecord], request: RunsRequest, conditions: Sequence[Condition]
-) -> list[RunRecord]:
-    rows = [(record.values(), record) for record in records]
+def _chosen(found: RunList, request: RunsRequest, conditions: Sequence[Condition]) -> RunList:
+    rows = [(found.values(record), record) for record in found.records]
     known = {name: None for values, _ in rows for name in values}
     for name in request.names():
         require_known(name, known, "run")
     rows = [row for row in rows if all(one.holds(row[0]) for one in conditions)]
     if request.sort:
         rows = ordered(rows, parse_order(request.sort), lambda row: row[0])
-    return [record for _, record in rows]
+    tags = {record.tag for _, record in rows}
+    return replace(
+        found,
+        records=tuple(record for _, record in rows),
+        reproduced={tag: verdict for tag, verdict in found.reproduced.items() if tag in tags},
+        mlflow={tag: metrics for tag, metrics in found.mlflow.items() if tag in tags},
+    )
 
 
 def looks(project: Project, model: str | None = None) -> list[Look]:

@@ -7,17 +7,19 @@ file of their own, which only ever gains runs.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from dvc_branchflow.errors import ConfigError
-from dvc_branchflow.gitobjects import EXECUTABLE_MODE, FILE_MODE
 from dvc_branchflow.project import Project
-from dvc_branchflow.work.documents import MAX_DOCUMENT_BYTES
+from dvc_branchflow.work.documents import on_tracking, read_files
 from dvc_branchflow.work.records import FOLDER, RunRecord
 
 _SCHEMA = "branchflow/mlflow/1"
+_PATH = re.compile(rf"{FOLDER}/(.+)/(v\d+\.\d+\.\d+)\.mlflow\.json")
+_WHAT = "file of imported runs"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,16 +59,20 @@ def render_imported(record: RunRecord, runs: Sequence[ImportedRun]) -> bytes:
 
 def read_imported(project: Project, record: RunRecord) -> tuple[ImportedRun, ...]:
     """Return what was imported for a release. Raises: ConfigError: the file can't be read."""
-    path = imported_path(record)
-    tree = project.git.commits([project.tracking.sha])[project.tracking.sha].tree
-    entry = project.git.entry(tree, path)
-    if entry is None:
-        return ()
-    if entry.mode not in {FILE_MODE, EXECUTABLE_MODE}:
-        raise ConfigError(f"'{path}' is no plain file")
-    if project.git.sizes([entry.sha])[entry.sha] > MAX_DOCUMENT_BYTES:
-        raise ConfigError(f"'{path}' is too large to be read")
-    return parse_imported(project.git.read_blobs([entry.sha])[entry.sha], path)
+    there = on_tracking(project, re.compile(re.escape(imported_path(record))))
+    found, unreadable = read_files(project.git, there, parse_imported, _WHAT)
+    for error in unreadable:
+        raise error
+    return found[0] if found else ()
+
+
+def imported_metrics(
+    project: Project,
+) -> tuple[dict[str, dict[str, float | None]], list[ConfigError]]:
+    """Return release → the last values of its imported metrics, and what can't be read."""
+    there = on_tracking(project, _PATH)
+    found, unreadable = read_files(project.git, there, _metrics_of_release, _WHAT)
+    return dict(found), unreadable
 
 
 def parse_imported(content: bytes, path: str) -> tuple[ImportedRun, ...]:
@@ -88,6 +94,11 @@ def logged_metrics(runs: Sequence[ImportedRun]) -> dict[str, float | None]:
         for run in runs
         for name, metric in run.metrics.items()
     }
+
+
+def _metrics_of_release(content: bytes, path: str) -> tuple[str, dict[str, float | None]]:
+    release = _PATH.sub(r"\1@\2", path)
+    return release, logged_metrics(parse_imported(content, path))
 
 
 def _run(body: Mapping[str, Any]) -> ImportedRun:

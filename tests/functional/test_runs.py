@@ -208,3 +208,27 @@ def test_a_thousand_records_are_read_in_one_batch_each_once(
     records = flow_git.files(tip)
     blobs = {entry.sha for path, entry in records.items() if path.startswith("runs/")} | set(made)
     assert max(read[sha] for sha in blobs) == 2  # once for each of the two calls
+
+
+def test_imported_metrics_stand_beside_the_record_and_can_be_asked_for(
+    flow_git: Git, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = {
+        "run_id": "1f", "name": "fit", "experiment": "training", "store": "sqlite:///a.db",
+        "status": "FINISHED", "started": "2024-01-01T00:00:00Z", "ended": "2024-01-01T00:01:00Z",
+        "params": {}, "metrics": {"loss": {"last": 0.5, "points": 4}},
+    }  # fmt: skip
+    files = {f"runs/m/{v}.json": record(v) for v in ("v1.0.0", "v1.0.1", "v1.0.2")}
+    document = {"schema": "branchflow/mlflow/1", "tag": "m@v1.0.1", "runs": [run]}
+    put(flow_git, "main", {**files, "runs/m/v1.0.1.mlflow.json": document})
+    assert [words[0] for words in listed(capsys, "--where", "mlflow.loss<1")] == ["m@v1.0.1"]
+    assert main(["runs", "--csv"]) == 0
+    rows = list(csv.DictReader(capsys.readouterr().out.splitlines()))
+    assert [row["mlflow.loss"] for row in rows] == ["", "0.5", ""]
+    assert main(["--json", "runs"]) == 0
+    assert json.loads(capsys.readouterr().out)["result"]["mlflow"] == {"m@v1.0.1": {"loss": 0.5}}
+    put(flow_git, "main", {"runs/m/v1.0.2.mlflow.json": b"{"})
+    assert main(["--json", "runs"]) == 3
+    result = json.loads(capsys.readouterr().out)["result"]
+    assert len(result["records"]) == 3
+    assert "runs/m/v1.0.2.mlflow.json" in result["unreadable"][0]["message"]

@@ -41,7 +41,7 @@ def run_list(found: RunList, asked: Sequence[str] = ()) -> str:
     records = found.records
     if not records:
         return "no such runs on record"
-    values = [record.values() for record in records]
+    values = [found.values(record) for record in records]
     names = list(dict.fromkeys([name for row in values for name in row] + list(asked)))
     differing = _differing(values)
     wanted = [name for name in asked if name.partition(".")[0] not in _SHOWN]
@@ -87,7 +87,7 @@ def _first(names: Iterable[str], start: str, most: int) -> list[str]:
 
 def csv(found: RunList) -> str:
     """The runs with all their values, as CSV, a line each."""
-    rows = [{printable(k): _plain(v) for k, v in r.values().items()} for r in found.records]
+    rows = [{printable(k): _plain(v) for k, v in found.values(r).items()} for r in found.records]
     file = io.StringIO()
     names = dict.fromkeys(name for row in rows for name in row)
     writer = csv_format.DictWriter(file, list(names), lineterminator="\n")
