@@ -50,13 +50,14 @@ from dvc_branchflow.monitor import check as monitor_check
 from dvc_branchflow.monitor import label, log
 from dvc_branchflow.policy import catalog, places
 from dvc_branchflow.stats import intervals
-from dvc_branchflow.storage import lease, repair, trace, usage, verify
+from dvc_branchflow.storage import empty_trash, gc, lease, repair, trace, undelete, usage, verify
 from dvc_branchflow.watch import alerts, quality, settings, verdicts
 from dvc_branchflow.work import (
     appending,
     imported,
     looks,
     pinning,
+    plans,
     records,
     refusing,
     registry,
@@ -202,6 +203,15 @@ _RESULTS: Mapping[str, tuple[str, tuple[type, ...]]] = {
         (verify.Verification, verification.Finding, verify.ReleaseProof),
     ),
     "storage repair": ("RepairOutcome", (repair.RepairOutcome, repair.Repaired)),
+    "storage gc": (
+        "Plan; with `--apply PLAN --yes` GcOutcome",
+        (plans.Plan, plans.Group, gc.GcOutcome),
+    ),
+    "storage undelete": ("UndeleteOutcome", (undelete.UndeleteOutcome, undelete.Batch)),
+    "storage empty-trash": (
+        "Plan; with `--apply PLAN --yes` EmptyOutcome",
+        (plans.Plan, empty_trash.EmptyOutcome),
+    ),
     "storage lease": ("LeaseOutcome", (lease.LeaseOutcome,)),
     "demo": ("DemoOutcome", (demo_module.DemoOutcome,)),
 }

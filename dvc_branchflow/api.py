@@ -47,29 +47,35 @@ from dvc_branchflow.rollout import (
 )
 from dvc_branchflow.runs import SyncStep, run, sync
 from dvc_branchflow.status import FlowStatus, status
+from dvc_branchflow.storage.empty_trash import EmptyOutcome, apply_emptying, plan_emptying
+from dvc_branchflow.storage.gc import GcOutcome, GcRequest, apply_gc, plan_gc
 from dvc_branchflow.storage.lease import LeaseOutcome, lease
 from dvc_branchflow.storage.repair import RepairOutcome, repair
 from dvc_branchflow.storage.trace import Trace, trace
+from dvc_branchflow.storage.undelete import UndeleteOutcome, undelete
 from dvc_branchflow.storage.usage import Usage, usage
 from dvc_branchflow.storage.verify import Verification, verify
 from dvc_branchflow.switch import SwitchOutcome, switch
+from dvc_branchflow.work.plans import Plan
 from dvc_branchflow.work.ranking import Choice
 from dvc_branchflow.work.verification import VerifyRequest
 from dvc_branchflow.work.views import RunView
 
 __all__ = [
     "AssignOutcome", "Assigned", "BranchflowError", "CheckOutcome", "CheckRequest", "Choice",
-    "Comparison", "ExperimentList", "ExportOutcome", "FlowStatus", "ImportOutcome", "IngestOutcome",
-    "IngestRequest", "InitPlan", "InitRequest", "LabelOutcome", "LabelRequest", "LeaseOutcome",
-    "LogOutcome", "LogRequest", "ModelChannels", "MonitorRequest", "ParamsOutcome", "PinOutcome",
-    "PlanOutcome", "Project", "PromoteOutcome", "RepairOutcome", "ReportOutcome",
-    "ReproduceOutcome", "RunList", "RunView", "RunsRequest", "SwitchOutcome", "SyncStep", "Trace",
-    "Usage", "Verdict", "Verification", "VerifyRequest", "Violation", "acknowledge", "alerts",
-    "assign", "check", "compare", "experiment_groups", "experiments", "export_runs", "history",
-    "import_runs", "ingest", "ingest_from_monitor", "init", "lease", "monitor_check",
-    "monitor_label", "monitor_log", "open_project", "pin", "plan_experiment", "promote",
-    "promote_params", "release", "repair", "report_experiment", "reproduce", "rollback", "run",
-    "runs", "show", "status", "switch", "sync", "trace", "usage", "verify",
+    "Comparison", "EmptyOutcome", "ExperimentList", "ExportOutcome", "FlowStatus", "GcOutcome",
+    "GcRequest", "ImportOutcome", "IngestOutcome", "IngestRequest", "InitPlan", "InitRequest",
+    "LabelOutcome", "LabelRequest", "LeaseOutcome", "LogOutcome", "LogRequest", "ModelChannels",
+    "MonitorRequest", "ParamsOutcome", "PinOutcome", "Plan", "PlanOutcome", "Project",
+    "PromoteOutcome", "RepairOutcome", "ReportOutcome", "ReproduceOutcome", "RunList", "RunView",
+    "RunsRequest", "SwitchOutcome", "SyncStep", "Trace", "UndeleteOutcome", "Usage", "Verdict",
+    "Verification", "VerifyRequest", "Violation", "acknowledge", "alerts", "apply_emptying",
+    "apply_gc", "assign", "check", "compare", "experiment_groups", "experiments", "export_runs",
+    "history", "import_runs", "ingest", "ingest_from_monitor", "init", "lease", "monitor_check",
+    "monitor_label", "monitor_log", "open_project", "pin", "plan_emptying", "plan_experiment",
+    "plan_gc", "promote", "promote_params", "release", "repair", "report_experiment", "reproduce",
+    "rollback", "run", "runs", "show", "status", "switch", "sync", "trace", "undelete", "usage",
+    "verify",
 ]  # fmt: skip
 
 

@@ -26,7 +26,9 @@ from dvc_branchflow.objects import (
     open_store,
     parse_dvc_config,
 )
+from dvc_branchflow.objects.aside import Trash
 from dvc_branchflow.objects.notes import Notes, open_notes
+from dvc_branchflow.objects.trash import open_trash
 from dvc_branchflow.plain import load_mapping
 
 _DVC_CONFIG = ".dvc/config"
@@ -60,6 +62,7 @@ class Project:
     git: Git
     is_shared: bool = False
     _stores: dict[str, Store] = field(default_factory=dict, repr=False)
+    _notes: dict[str, Notes] = field(default_factory=dict, repr=False)
 
     @classmethod
     def open(cls, path: Path) -> Project:
@@ -184,7 +187,13 @@ class Project:
 
     def notes(self, remote: str) -> Notes:
         """Return the small files on a DVC remote, which has to be configured."""
-        return open_notes(self.dvc_config.remotes[remote], _file_system)
+        if remote not in self._notes:
+            self._notes[remote] = open_notes(self.dvc_config.remotes[remote], _file_system)
+        return self._notes[remote]
+
+    def trash(self, remote: str) -> Trash:
+        """Return what was set aside on a DVC remote, which has to be configured."""
+        return open_trash(self.dvc_config.remotes[remote], _file_system)
 
     # -- branches ------------------------------------------------------------------------------
 

@@ -28,6 +28,11 @@ class Retention:
     experiments: float | None = None
     run_cache: float | None = None
 
+    @property
+    def is_limited(self) -> bool:
+        """Whether the commits of any role lose their data one day."""
+        return any(period is not None for period in self.roles.values())
+
 
 class Line(NamedTuple):
     """A branch's tip, and how many seconds the commits on its own line keep data (None: ever)."""

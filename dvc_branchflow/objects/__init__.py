@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from dvc_branchflow.errors import StorageError
-from dvc_branchflow.objects.base import Store, Stored, Trash, is_md5, object_key
+from dvc_branchflow.objects.base import Store, Stored, is_md5, object_key
 from dvc_branchflow.objects.bucket import BucketStore
 from dvc_branchflow.objects.cache import Cache
 from dvc_branchflow.objects.clients import bucket_client
@@ -32,7 +32,6 @@ __all__ = [
     "RemoteConfig",
     "Store",
     "Stored",
-    "Trash",
     "digests",
     "is_md5",
     "named_remotes",

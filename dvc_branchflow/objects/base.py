@@ -20,12 +20,14 @@ class Stored:
     """An object as a store lists it.
 
     `modified_seconds` since 1970 is infinite where the place doesn't say: then it is not old.
+    `version` is only known of what lies in the trash of a bucket with versions.
     """
 
     oid: Oid
     size_bytes: int
     modified_seconds: float
     etag: str | None = None
+    version: str | None = None
 
 
 class Store(Protocol):
@@ -48,25 +50,6 @@ class Store(Protocol):
 
         An error is raised where it happens, also in the middle: a listing that ends is complete.
         """
-
-
-class Trash(Protocol):
-    """What `storage` needs of a store beside `Store`, to take objects away.
-
-    Every step may be done twice: what is gone from where it was counts as moved.
-    """
-
-    def set_aside(self, oids: Iterable[Oid], batch: str) -> None:
-        """Move objects out of DVC's sight: below a trash prefix and the batch."""
-
-    def bring_back(self, oids: Iterable[Oid], batch: str) -> None:
-        """Move objects of a batch back to where DVC finds them."""
-
-    def listing_aside(self) -> Iterator[tuple[str, Stored]]:
-        """Yield every object in the trash with its batch; errors as in `Store.listing`."""
-
-    def delete(self, oids: Iterable[Oid], batch: str) -> None:
-        """Delete objects of a batch for good."""
 
 
 def object_key(oid: Oid) -> str:

@@ -39,6 +39,37 @@ def bucket_client(remote: RemoteConfig) -> Any | None:
     return make(remote)
 
 
+def versions_client(remote: RemoteConfig) -> tuple[Any, str, str]:
+    """Return botocore's S3 client, the bucket, and what keys begin with: for versions of objects.
+
+    Raises: StorageError: it is not installed, or no S3 bucket.
+    """
+    try:
+        import botocore.session
+        from botocore.config import Config
+    except ImportError as error:
+        raise StorageError(
+            "versions of objects need boto3, which is not installed",
+            hint="pip install 'dvc-branchflow[s3]'",
+        ) from error
+    options = remote.options
+    bucket, prefix = _place(remote)
+    session = _session(options) or botocore.session.Session()
+    endpoint = options.get("endpointurl") or os.environ.get("AWS_ENDPOINT_URL_S3")
+    verify = options.get("ssl_verify")
+    client = session.create_client(
+        "s3",
+        endpoint_url=endpoint or os.environ.get("AWS_ENDPOINT_URL"),
+        region_name=options.get("region") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1",
+        aws_access_key_id=options.get("access_key_id"),
+        aws_secret_access_key=options.get("secret_access_key"),
+        aws_session_token=options.get("session_token"),
+        verify=False if (verify or "").lower() == "false" else verify,
+        config=Config(s3={"addressing_style": "path" if endpoint else "auto"}),
+    )
+    return client, bucket, f"{prefix}/" if prefix else ""
+
+
 def _s3(remote: RemoteConfig) -> Any:
     from obstore.store import S3Store
 

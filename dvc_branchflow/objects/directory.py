@@ -141,4 +141,9 @@ def _listed(folder: os.DirEntry[str]) -> Iterator[Stored]:
         except FileNotFoundError:  # taken away since the folder was read
             continue
         if stat.S_ISREG(found.st_mode):
-            yield Stored(oid, found.st_size, found.st_mtime)
+            yield Stored(oid, found.st_size, put_seconds(found))
+
+
+def put_seconds(found: os.stat_result) -> float:
+    """Return when a file came to where it lies, though it may have kept its own older time."""
+    return max(found.st_mtime, found.st_ctime)

@@ -1,7 +1,7 @@
 """Puts back on the DVC remotes what they lack or hold wrongly, from whoever still has it right.
 
-In order of trust: this clone's cache, those of its worktrees, the other DVC remotes. Whatever the
-source, an object is only taken if its content has the md5 that its id says.
+In order of trust: this clone's cache, those of its worktrees, what a gc set aside, the other DVC
+remotes. Whatever the source, an object is only taken if its content has the md5 that its id says.
 """
 
 from __future__ import annotations
@@ -98,9 +98,14 @@ def _is_holed(project: Project, folder: Bad, missing: set[tuple[Oid, str]]) -> b
 
 def _put(project: Project, bad: Sequence[Bad], report: Report, *, dry_run: bool) -> list[Repaired]:
     sources: defaultdict[str, dict[Oid, Path]] = defaultdict(dict)
-    done: list[Repaired] = []
+    cached = {(one.oid, one.remote): _cached(project, one.oid) for one in bad}
+    lost = [one for one in bad if one.kind == "missing" and not cached[one.oid, one.remote]]
+    done = _from_trash(project, lost, dry_run=dry_run)
+    back = {(one.oid, one.remote) for one in done}
     for one in bad:
-        found = _source(project, one, dry_run=dry_run)
+        if (one.oid, one.remote) in back:
+            continue
+        found = cached[one.oid, one.remote] or _elsewhere(project, one, dry_run=dry_run)
         if found is not None:
             where, path = found
             sources[one.remote][one.oid] = path
@@ -112,12 +117,32 @@ def _put(project: Project, bad: Sequence[Bad], report: Report, *, dry_run: bool)
     return done
 
 
-def _source(project: Project, bad: Bad, *, dry_run: bool) -> tuple[str, Path] | None:
-    """A file with the object's content, and whence it is; it may come only when it is needed."""
+def _cached(project: Project, oid: Oid) -> tuple[str, Path] | None:
+    """A file with the object's content in a cache here, and in which."""
     for cache in _caches(project):
-        path = cache.path(bad.oid)
-        if _is_good(path, bad.oid):
+        path = cache.path(oid)
+        if _is_good(path, oid):
             return str(cache.root), path
+    return None
+
+
+def _from_trash(project: Project, lost: Sequence[Bad], *, dry_run: bool) -> list[Repaired]:
+    """Bring back what lies in the trash of the very DVC remote that lacks it."""
+    done: list[Repaired] = []
+    for remote in dict.fromkeys(one.remote for one in lost):
+        wanted = {one.oid: one for one in lost if one.remote == remote}
+        trash = project.trash(remote)
+        found = [one for one in trash.listing() if one.stored.oid in wanted]
+        back = {one.stored.oid for one in found}
+        if found and not dry_run:
+            digests = project.store(remote).digests(trash.bring_back(found))
+            back = {oid for oid in back if digests.get(oid) == oid[:32]}
+        done += [Repaired(oid, remote, wanted[oid].path, "its trash") for oid in back]
+    return done
+
+
+def _elsewhere(project: Project, bad: Bad, *, dry_run: bool) -> tuple[str, Path] | None:
+    """The object from another DVC remote; it comes only when it is needed."""
     path = project.cache.path(bad.oid)
     for remote in shared_remotes(project):
         store = project.store(remote)

@@ -79,7 +79,7 @@ def trace(project: Project, md5: str, report: Report) -> Trace:
     census = take_census(project, report)
     try:
         masks, commits = _found(census, _containers(project, census, oid))
-        graph = census.reach.graph
+        graph = census.needs.reach.graph
         origins = graph.git.commits(sha for shas in commits.values() for sha in shas)
         return Trace(
             oid=oid,
@@ -88,7 +88,7 @@ def trace(project: Project, md5: str, report: Report) -> Trace:
                 _use(path, graph.who(mask), [origins[sha] for sha in commits[path]])
                 for path, mask in sorted(masks.items())
             ),
-            unknown=tuple(map(str, census.problems)),
+            unknown=tuple(map(str, census.needs.problems)),
         )
     finally:
         census.close()
@@ -96,8 +96,8 @@ def trace(project: Project, md5: str, report: Report) -> Trace:
 
 def _containers(project: Project, census: Census, oid: Oid) -> dict[Oid, list[str]]:
     """The outs that are or hold the object: their id → the paths that it has below them."""
-    found: dict[Oid, list[str]] = {oid: [""]} if oid in census.reach.outs else {}
-    for folder in census.reach.outs if not oid.endswith(".dir") else ():
+    found: dict[Oid, list[str]] = {oid: [""]} if oid in census.needs.reach.outs else {}
+    for folder in census.needs.reach.outs if not oid.endswith(".dir") else ():
         if not folder.endswith(".dir"):
             continue
         try:
@@ -116,13 +116,13 @@ def _found(
     """Where the containers are named: path → mask of its holders, and the commits that start it."""
     masks: defaultdict[str, int] = defaultdict(int)
     commits: defaultdict[str, list[Sha]] = defaultdict(list)
-    graph = census.reach.graph
-    for step in graph.steps(census.reach.gone):
+    graph = census.needs.reach.graph
+    for step in graph.steps(census.needs.reach.gone):
         for one in graph.named(step):
             for below in containers.get(one.oid, ()):
                 masks[one.path + below] |= step.mask
                 commits[one.path + below].append(step.node.sha)
-    for holder, loose in census.loose.items():
+    for holder, loose in census.needs.loose.items():
         for one in loose:
             for below in containers.get(one.oid, ()):
                 path = one.path + below

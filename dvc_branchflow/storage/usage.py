@@ -142,7 +142,7 @@ def _usage(project: Project, census: Census) -> Usage:
         if len(copies) > 1:
             sums.duplicates += amount
         for copy in copies:
-            _count(remotes[copy.remote], copy, is_needed=who is not None, now=census.now)
+            _count(remotes[copy.remote], copy, is_needed=who is not None, now=census.needs.now)
     return Usage(
         remotes=tuple(_remote(project, name, found) for name, found in remotes.items()),
         holders=tuple(_holders(project, census, sums)),
@@ -150,13 +150,13 @@ def _usage(project: Project, census: Census) -> Usage:
         total=sum(sums.amounts.values(), Amount()),
         unneeded=sums.amounts[None],
         duplicates=sums.duplicates,
-        unknown=tuple(map(str, census.problems)),
+        unknown=tuple(map(str, census.needs.problems)),
     )
 
 
 def _objects(census: Census) -> Iterator[tuple[tuple[int, int] | None, list[Copy]]]:
     """Yield every object that is stored: its holders (None: nobody), and its copies."""
-    outs, stock, graph = census.reach.outs, census.stock, census.reach.graph
+    outs, stock, graph = census.needs.reach.outs, census.stock, census.needs.reach.graph
     strong = sum(graph.bit(holder) for holder in graph.holders if not holder.is_weak)
     for oid, copies in stock.folders.items():
         held = outs.get(oid)
@@ -164,9 +164,9 @@ def _objects(census: Census) -> Iterator[tuple[tuple[int, int] | None, list[Copy
     joined: dict[tuple[int, int], tuple[int, int]] = {}
     for part in range(COUNT):
         who: dict[bytes, tuple[int, int]] = {}
-        for key, number in census.parts.keys(part):
+        for key, number in census.needs.parts.keys(part):
             mask, tips = who.get(key, (0, 0))
-            more, more_tips = census.classes[number]
+            more, more_tips = census.needs.classes[number]
             pair = (mask | more, tips | more_tips)
             who[key] = joined.setdefault(pair, pair)
         for key, copies in stock.files(part).items():
@@ -192,8 +192,8 @@ def _remote(project: Project, name: str, sums: _RemoteSums) -> RemoteUse:
 
 
 def _holders(project: Project, census: Census, sums: _Sums) -> Iterator[HolderUse]:
-    for holder in census.reach.graph.holders:
-        bit = census.reach.graph.bit(holder)
+    for holder in census.needs.reach.graph.holders:
+        bit = census.needs.reach.graph.bit(holder)
         spec = project.specs.get(Branch(holder.name)) if holder.kind is Kind.BRANCH else None
         tip = [who for who in sums.amounts if who and who[1] & bit]
         history = [who for who in sums.amounts if who and who[0] & bit]
@@ -210,7 +210,7 @@ def _holders(project: Project, census: Census, sums: _Sums) -> Iterator[HolderUs
 
 
 def _roles(project: Project, census: Census, sums: _Sums) -> Iterator[RoleUse]:
-    graph = census.reach.graph
+    graph = census.needs.reach.graph
     masks: defaultdict[Role, int] = defaultdict(int)
     for spec in project.specs.values():
         holder = Holder(Kind.BRANCH, spec.branch)

@@ -6,17 +6,17 @@ The remotes are listed first and the refs read last: a ref that moves meanwhile 
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from dvc_branchflow.errors import StorageError
-from dvc_branchflow.model import Branch, Role
+from dvc_branchflow.model import Branch, Oid, Role
 from dvc_branchflow.project import Project
 from dvc_branchflow.retention import Line
 from dvc_branchflow.work.graph import Graph
 from dvc_branchflow.work.leases import Lease, add_leases
 from dvc_branchflow.work.naming import Named
-from dvc_branchflow.work.parts import KeyParts
+from dvc_branchflow.work.parts import KeyParts, key, part_of
 from dvc_branchflow.work.reach import Reach, add_run_caches, files_behind, find_reach, unread
 from dvc_branchflow.work.roots import EXPERIMENTS, Holder, Kind, Problem, Roots, add_roots
 from dvc_branchflow.work.stock import Stock, shared_remotes, take_stock
@@ -27,8 +27,8 @@ _SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Census:
-    """What is needed and what is stored.
+class Needs:
+    """Who needs what, at one moment.
 
     Attributes:
         loose: what needs something without a commit: holder → what it names.
@@ -36,21 +36,41 @@ class Census:
         classes: number → the mask of the holders, and of those whose tips need it.
         problems: what can't be read, so that who needs what is not all known.
         ended: leases that count no more.
-        now: when it began, in seconds since the epoch.
+        now: seconds since the epoch.
     """
 
     reach: Reach
     loose: Mapping[Holder, Collection[Named]]
-    stock: Stock
     parts: KeyParts
     classes: tuple[tuple[int, int], ...]
     problems: tuple[Problem, ...]
     ended: tuple[Lease, ...]
     now: float
 
+    def files(self, part: int) -> set[bytes]:
+        """Return the ids of all files of a part that anything needs, as 16 bytes each."""
+        return {one for one, _ in self.parts.keys(part)}
+
+    def among(self, oids: Iterable[Oid]) -> set[Oid]:
+        """Return those objects that anything needs."""
+        wanted = set(oids)
+        found = wanted & self.reach.outs.keys()
+        files = {key(oid): oid for oid in wanted if not oid.endswith(".dir")}
+        for part in {part_of(oid) for oid in files.values()}:
+            found |= {files[one] for one, _ in self.parts.keys(part) if one in files}
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Census:
+    """What the DVC remotes hold, and who needs which of it."""
+
+    stock: Stock
+    needs: Needs
+
     def close(self) -> None:
         """Give the space back."""
-        self.parts.close()
+        self.needs.parts.close()
         self.stock.close()
 
 
@@ -64,6 +84,25 @@ def take_census(
 ) -> Census:
     """Look at all DVC remotes that the team shares, and at all that could need something of them.
 
+    Args: as of `find_needs`.
+    Raises: StorageError: a DVC remote is away. GitError, FlowError: refs or history are.
+    """
+    project.refresh()
+    stock = take_stock(project, shared_remotes(project), report)
+    needs = find_needs(project, report, now=now, grace_seconds=grace_seconds, lost=lost)
+    return Census(stock, needs)
+
+
+def find_needs(
+    project: Project,
+    report: Report,
+    *,
+    now: float | None = None,
+    grace_seconds: float = GRACE_SECONDS,
+    lost: Collection[str] = (),
+) -> Needs:
+    """Find all that could need something of the DVC remotes that the team shares.
+
     Args:
         now: seconds since the epoch; None: by this machine's clock.
         grace_seconds: how long a lease counts after its end.
@@ -71,9 +110,7 @@ def take_census(
     Raises: StorageError: a DVC remote is away. GitError, FlowError: refs or history are.
     """
     now = time.time() if now is None else now
-    project.refresh()
     remotes = shared_remotes(project)
-    stock = take_stock(project, remotes, report)
     roots = Roots()
     retention = project.config.retention
     add_run_caches(project, roots, remotes, _since(now, retention.run_cache))
@@ -86,12 +123,11 @@ def take_census(
     pairs = sorted({(held.mask, held.tips) for held in reach.outs.values()})
     numbers = {pair: number for number, pair in enumerate(pairs)}
     tags = {oid: numbers[held.mask, held.tips] for oid, held in reach.outs.items()}
-    parts, reasons = files_behind(project, tags, stock.remotes, report)
+    parts, reasons = files_behind(project, tags, remotes, report)
     bad = [problem for problem in unread(reach, reasons) if problem.id not in lost]
-    return Census(
+    return Needs(
         reach=reach,
         loose=roots.loose,
-        stock=stock,
         parts=parts,
         classes=tuple(pairs),
         problems=(*graph.problems, *bad),

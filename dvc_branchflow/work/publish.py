@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from dvc_branchflow.errors import FlowError, LostRaceError
+from dvc_branchflow.errors import FlowError, LostRaceError, StorageError
 from dvc_branchflow.model import Branch, Out, RefUpdate, Sha
 from dvc_branchflow.project import Project, Tip
 from dvc_branchflow.work.checkouts import checked_out
 from dvc_branchflow.work.commits import CommitData, read_commits
 from dvc_branchflow.work.judging import Case, RefMove, require_lawful, shared_refs
+from dvc_branchflow.work.marks import DRAIN_SECONDS, Quiet
 from dvc_branchflow.work.transfer import Need, Report, ensure_stored, needs_of
 
 _HEADS = "refs/heads/"
+_ROUNDS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +74,8 @@ def publish(
     """
     _require_lawful(project, moves, tags)
     tips = [move.new for move in moves] + [tag.commit for tag in tags]
-    remote = project.git_remote
-    proven = [f"--remotes={remote}"] if remote else ["--branches", "--tags"]
-    for needs in new_needs(project, tips, proven, complete):
-        ensure_stored(project, needs, report)
+    quiet = _store(project, tips, complete, report)
+    looked = time.monotonic()
     if project.git_remote:
         updates = [
             RefUpdate(_HEADS + m.branch, m.old.published if m.old else None, m.new) for m in moves
@@ -83,7 +84,27 @@ def publish(
         report(f"pushing {', '.join(u.ref.split('/', 2)[2] for u in updates)}")
         project.git.push(project.git_remote, updates)
     _move_here(project, moves, tags, reason)
+    if time.monotonic() - looked > DRAIN_SECONDS and not quiet.holds():
+        _store(project, [], tips, report)  # a gc may have looked before the refs moved
     project.refresh(fetch=False)
+
+
+def _store(project: Project, tips: Sequence[Sha], complete: Sequence[Sha], report: Report) -> Quiet:
+    """Store and prove what commits need, with no gc of a DVC remote in between."""
+    remote = project.git_remote
+    proven = [f"--remotes={remote}"] if remote else ["--branches", "--tags"]
+    if project.flow is not None and project.flow.retention.is_limited:
+        complete = [*complete, *tips]  # what old commits had may be gone by now
+    for _ in range(_ROUNDS):
+        quiet = Quiet(project, report)
+        for needs in new_needs(project, tips, proven, complete):
+            for need in needs:
+                quiet.look(need.remote)
+            ensure_stored(project, needs, report)
+        if quiet.holds():
+            return quiet
+        report("a gc went over the DVC remote meanwhile; proving the objects again")
+    raise StorageError("gc after gc went over the DVC remote", hint="try again later")
 
 
 def new_needs(

@@ -5,7 +5,7 @@ Two names for one place count once. A listing that breaks off raises; it never r
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -111,6 +111,17 @@ def shared_remotes(project: Project, wanted: Sequence[str] = ()) -> tuple[str, .
             hint="dvc remote add --default NAME URL",
         )
     return tuple(places.values())
+
+
+def require_same_places(project: Project, urls: Mapping[str, str]) -> None:
+    """Raise StorageError where a DVC remote is not where a plan found it."""
+    for name, url in urls.items():
+        remote = project.dvc_config.remotes.get(name)
+        if remote is None or remote.url != url:
+            raise StorageError(
+                f"DVC remote '{name}' is not where the plan found it, at '{url}'",
+                hint="make a new plan",
+            )
 
 
 def _line(one: Stored) -> str:

@@ -45,6 +45,9 @@ COMMANDS: Mapping[str, str] = {
     "storage usage": "storage.USAGE",
     "storage verify": "storage.VERIFY",
     "storage repair": "storage.REPAIR",
+    "storage gc": "storage.GC",
+    "storage undelete": "storage.UNDELETE",
+    "storage empty-trash": "storage.EMPTY_TRASH",
     "storage lease": "storage.LEASE",
     "demo": "setup.DEMO",
 }

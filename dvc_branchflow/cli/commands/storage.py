@@ -14,7 +14,8 @@ from dvc_branchflow.cli.commands.base import (
 )
 from dvc_branchflow.cli.render import storage as render
 from dvc_branchflow.errors import UsageError
-from dvc_branchflow.storage import lease, repair, trace, usage, verify
+from dvc_branchflow.storage import empty_trash, gc, lease, repair, trace, undelete, usage, verify
+from dvc_branchflow.work.plans import show_plan
 from dvc_branchflow.work.transfer import Report
 from dvc_branchflow.work.verification import VerifyRequest
 
@@ -94,6 +95,75 @@ def _budget(text: str) -> tuple[float | None, float | None]:
     return (number * _TIMES[match[2]], None) if match[2] else (None, number * _SIZES[match[3]])
 
 
+def _gc(args: Arguments, report: Report) -> Result:
+    project = open_project(args)
+    if args.apply is None:
+        seconds = _grace(args)
+        request = gc.GcRequest(tuple(args.remotes), seconds, tuple(args.lost))
+        plan = gc.plan_gc(project, request, report)
+        return Result(plan, render.planned(plan))
+    if not (args.yes or args.dry_run):
+        plan = show_plan(project.state_dir, args.apply)
+        return Result(plan, render.planned(plan))
+    outcome = gc.apply_gc(project, args.apply, report, dry_run=args.dry_run)
+    return Result(outcome, render.collected(outcome, applied=not args.dry_run))
+
+
+def _empty(args: Arguments, report: Report) -> Result:
+    project = open_project(args)
+    if args.apply is None:
+        plan = empty_trash.plan_emptying(
+            project, report, grace_seconds=_grace(args), lost=tuple(args.lost)
+        )
+        return Result(plan, render.planned(plan))
+    if not (args.yes or args.dry_run):
+        plan = show_plan(project.state_dir, args.apply)
+        return Result(plan, render.planned(plan))
+    outcome = empty_trash.apply_emptying(project, args.apply, report, dry_run=args.dry_run)
+    text = render.emptied(outcome, applied=not args.dry_run)
+    return Result(outcome, text, int(bool(outcome.refused)))
+
+
+def _grace(args: Arguments) -> float:
+    if args.grace is None:
+        raise UsageError("a grace period has an end", hint="--grace 14d")
+    return float(args.grace)
+
+
+def _add_plan(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--grace", type=period, default="14d", metavar="PERIOD",
+        help="what came since then stays (default: 14d)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--lost", action="append", default=[], metavar="ID",
+        help="give up a manifest, file or commit that can't be read",
+    )  # fmt: skip
+    parser.add_argument(
+        "--apply", metavar="PLAN", help="apply a plan: its file, or the start of its digest"
+    )
+    parser.add_argument("--yes", action="store_true", help="with --apply: do it")
+
+
+def _add_gc(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "remotes", nargs="*", metavar="REMOTE", help="only these DVC remotes (default: all)"
+    )
+    _add_plan(parser)
+
+
+def _undelete(args: Arguments, report: Report) -> Result:
+    outcome = undelete.undelete(open_project(args), args.names, report, dry_run=args.dry_run)
+    return Result(outcome, render.undeleted(outcome, applied=not args.dry_run))
+
+
+def _add_undelete(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "names", nargs="*", metavar="RUN|MD5",
+        help="what one gc set aside, or single objects (default: everything)",
+    )  # fmt: skip
+
+
 def _lease(args: Arguments, report: Report) -> Result:
     outcome = lease.lease(
         open_project(args), report, seconds=args.period, everything=args.everything, end=args.end,
@@ -159,4 +229,37 @@ LEASE = Command(
     "git branchflow storage lease --for 8w",
     _add_lease,
     _lease,
+)
+
+GC = Command(
+    "storage gc",
+    "plan what nothing needs, and set it aside",
+    "Reads all that could need data (every ref here and on all git remotes, reflogs, stashes, "
+    "experiments, worktrees, run-caches, leases), lists the DVC remotes and writes a plan of what "
+    "none of that needs. With --apply PLAN --yes the plan is checked again, and what may still go "
+    "is set aside in the trash. Stops where anything can't be read.",
+    "git branchflow storage gc --grace 30d",
+    _add_gc,
+    _gc,
+)
+
+UNDELETE = Command(
+    "storage undelete",
+    "bring back what a gc set aside",
+    "Moves objects from the trash of the DVC remotes back to where DVC finds them; with --dry-run "
+    "says what lies there.",
+    "git branchflow storage undelete --dry-run",
+    _add_undelete,
+    _undelete,
+)
+
+EMPTY_TRASH = Command(
+    "storage empty-trash",
+    "plan what may leave the trash, and delete it for good",
+    "Writes a plan of what lies in the trash for longer than the grace period and is needed by "
+    "nothing. With --apply PLAN --yes the plan is checked again, what is needed by then is brought "
+    "back, and the rest deleted for good. Ends with 1 if a bucket refuses.",
+    "git branchflow storage empty-trash --grace 30d",
+    _add_plan,
+    _empty,
 )

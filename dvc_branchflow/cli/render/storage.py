@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from dvc_branchflow.cli.text import colour, count, local_time, printable, short, size, table
+from dvc_branchflow.storage.empty_trash import EmptyOutcome
+from dvc_branchflow.storage.gc import GcOutcome
 from dvc_branchflow.storage.lease import LeaseOutcome
 from dvc_branchflow.storage.repair import RepairOutcome
 from dvc_branchflow.storage.trace import Trace, Use
+from dvc_branchflow.storage.undelete import UndeleteOutcome
 from dvc_branchflow.storage.usage import AGES, Amount, HolderUse, Usage
 from dvc_branchflow.storage.verify import ReleaseProof, Verification
+from dvc_branchflow.work.plans import Plan
 from dvc_branchflow.work.verification import Finding
 
 _SHOWN = 8
@@ -83,6 +87,82 @@ def _proof(one: ReleaseProof) -> str:
     if not one.is_whole:
         return colour("not whole", "bad")
     return f"proven {local_time(one.proven)}" if one.proven else "all there, never proven"
+
+
+def planned(plan: Plan) -> str:
+    """What a plan takes, by what it once was for, and how to apply it."""
+    rows = [
+        (one.remote, f"{one.objects:,}", size(one.size_bytes), one.branch or "-",
+         printable(one.path) or "-", one.why)
+        for one in plan.groups[:_LISTED]
+    ]  # fmt: skip
+    lines = (
+        [table(rows, ("DVC remote", "objects", "size", "branch", "path", "why"))] if rows else []
+    )
+    if len(plan.groups) > _LISTED:
+        lines.append(f"and {count(len(plan.groups) - _LISTED, 'more line')}; --json lists all")
+    lines += [printable(note) for note in plan.notes]
+    if plan.lost:
+        lines.append(f"given up as lost: {_some(plan.lost)}")
+    if plan.young[0]:
+        young = _amount(Amount(*plan.young))
+        lines.append(f"not yet: {young} within the grace period of {_days(plan.grace_seconds)}")
+    if not plan.objects:
+        return "\n".join([*lines, "nothing may go"])
+    what = f"{count(plan.objects, 'object')}, {size(plan.size_bytes)}"
+    verb = "may be set aside" if plan.kind == "gc" else "may be deleted for good"
+    apply = f"git branchflow storage {plan.kind} --apply {plan.run} --yes"
+    return "\n".join([*lines, f"{what} {verb}: {apply}"])
+
+
+def collected(outcome: GcOutcome, *, applied: bool) -> str:
+    """What a gc set aside."""
+    verb = "set aside" if applied else "would set aside"
+    lines = [f"{verb} {count(outcome.moved, 'object')}, {size(outcome.moved_bytes)}"]
+    lines += _spared(outcome.spared)
+    if outcome.restored:
+        lines.append(f"brought back at once, for a ref moved: {len(outcome.restored):,}")
+    if applied and outcome.moved:
+        lines.append(f"back with: git branchflow storage undelete {outcome.run}")
+    return "\n".join(lines)
+
+
+def undeleted(outcome: UndeleteOutcome, *, applied: bool) -> str:
+    """What lies in the trash, and what of it is back."""
+    if not outcome.batches:
+        return "the trash is empty"
+    rows = [
+        (one.run, one.remote, f"{one.objects:,}", size(one.size_bytes), local_time(one.last))
+        for one in outcome.batches
+    ]
+    lines = [table(rows, ("run", "DVC remote", "objects", "size", "set aside"))]
+    if applied:
+        lines.append(f"brought back {count(len(outcome.back), 'object')}")
+    return "\n".join(lines)
+
+
+def emptied(outcome: EmptyOutcome, *, applied: bool) -> str:
+    """What was deleted for good."""
+    verb = "deleted" if applied else "would delete"
+    lines = [f"{verb} {count(outcome.gone, 'object')}, {size(outcome.gone_bytes)} for good"]
+    lines += _spared(outcome.spared)
+    if outcome.back:
+        back = "brought back" if applied else "would bring back"
+        lines.append(f"{back}, for it is needed again: {count(len(outcome.back), 'object')}")
+    lines += [
+        colour(f"refused: {oid}: {printable(why)}", "bad")
+        for oid, why in list(outcome.refused.items())[:_SHOWN]
+    ]
+    return "\n".join(lines)
+
+
+def _spared(spared: Mapping[str, int]) -> list[str]:
+    words = {"needed": "needed by now", "young": "too young by now", "changed": "changed since"}
+    return [f"left alone, {words[why]}: {number:,}" for why, number in sorted(spared.items())]
+
+
+def _days(seconds: float) -> str:
+    return f"{seconds / 86_400:g} days"
 
 
 def leased(outcome: LeaseOutcome, *, applied: bool) -> str:

@@ -1,0 +1,107 @@
+"""The trash behind one of DVC's file systems: moves there, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from dvc_branchflow.errors import StorageError
+from dvc_branchflow.model import Oid
+from dvc_branchflow.objects.aside import TRASH, Aside, Deleted, aside_key, aside_of, files_first
+from dvc_branchflow.objects.base import Stored, object_key
+from dvc_branchflow.objects.doomed import Doomed
+from dvc_branchflow.objects.filesystem import FileSystem, modified_seconds
+
+
+class FileSystemTrash:
+    """What was set aside behind a file system."""
+
+    def __init__(self, name: str, place: FileSystem) -> None:
+        self._name = name
+        self._root = place.root
+        self._fs = place.fs.fs
+
+    def set_aside(self, doomed: Doomed, run: str) -> list[Oid]:
+        """Move condemned objects out of DVC's sight."""
+        moved: list[Oid] = []
+        with self._reached():
+            for copy in doomed.at("objects"):
+                found = self._stored(object_key(copy.oid), copy.oid)
+                if found and _is_as(found, copy):
+                    self._move(object_key(copy.oid), aside_key(run, copy.oid))
+                    moved.append(copy.oid)
+        return moved
+
+    def listing(self) -> Iterator[Aside]:
+        """Yield every object in the trash."""
+        top = f"{self._root}/{TRASH}"
+        with self._reached():
+            self._fs.invalidate_cache()
+            entries = self._fs.find(top, detail=True) if self._fs.exists(top) else {}
+            for path, entry in entries.items():
+                found = aside_of(str(path).rpartition(f"{self._root.rstrip('/')}/")[2])
+                if found:
+                    yield Aside(found[0], _read(found[1], entry))
+
+    def bring_back(self, asides: Iterable[Aside]) -> list[Oid]:
+        """Move objects back to where DVC finds them, files first."""
+        back: list[Oid] = []
+        with self._reached():
+            for one in files_first(asides):
+                source, target = aside_key(one.run, one.stored.oid), object_key(one.stored.oid)
+                is_there = self._stored(target, one.stored.oid) is not None
+                if not is_there and self._stored(source, one.stored.oid):
+                    self._move(source, target)
+                if self._stored(target, one.stored.oid):
+                    back.append(one.stored.oid)
+        return back
+
+    def delete(self, doomed: Doomed, run: str) -> Deleted:
+        """Delete condemned objects of a run for good."""
+        gone: list[Oid] = []
+        with self._reached():
+            for copy in doomed.at("trash"):
+                found = self._stored(aside_key(run, copy.oid), copy.oid)
+                if found and _is_as(found, copy):
+                    self._remove(aside_key(run, copy.oid))
+                    gone.append(copy.oid)
+        return Deleted(tuple(gone))
+
+    def _move(self, source: str, target: str) -> None:
+        self._fs.makedirs(f"{self._root}/{target}".rpartition("/")[0], exist_ok=True)
+        self._fs.mv(f"{self._root}/{source}", f"{self._root}/{target}")
+
+    def _remove(self, key: str) -> None:
+        try:
+            self._fs.rm_file(f"{self._root}/{key}")
+        except FileNotFoundError:
+            return
+
+    def _stored(self, key: str, oid: Oid) -> Stored | None:
+        path = f"{self._root}/{key}"
+        self._fs.invalidate_cache(path.rpartition("/")[0])
+        try:
+            return _read(oid, self._fs.info(path))
+        except FileNotFoundError:
+            return None
+
+    @contextmanager
+    def _reached(self) -> Iterator[None]:
+        try:
+            yield
+        except StorageError:
+            raise
+        except Exception as error:
+            reason = " ".join(str(error).split()) or type(error).__name__
+            raise StorageError(
+                f"DVC remote '{self._name}' can't be used: {reason[:240]}"
+            ) from error
+
+
+def _read(oid: Oid, entry: Any) -> Stored:
+    return Stored(oid, int(entry["size"]), modified_seconds(entry))
+
+
+def _is_as(found: Stored, copy: Stored) -> bool:
+    return (found.size_bytes, found.modified_seconds) == (copy.size_bytes, copy.modified_seconds)
