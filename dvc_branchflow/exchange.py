@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 from dvc_branchflow.errors import ConfigError, FlowError, StorageError, UsageError
 from dvc_branchflow.git import Change, NewCommit
-from dvc_branchflow.model import Branch, Sha
+from dvc_branchflow.model import Branch, Sha, parse_sha
 from dvc_branchflow.project import Project
 from dvc_branchflow.query import flat
 from dvc_branchflow.tracking import (
@@ -42,6 +42,8 @@ from dvc_branchflow.work.worktrees import branch_lock
 
 _LOCK = Branch("runs export")  # no branch can be called that
 _TRIES = 4
+_Key = tuple[str, str | None]
+_MAX_SECONDS = 10 * 365 * 86400  # a record may hold any number
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,9 +110,16 @@ def export_runs(
     project.refresh()
     there = read_records(project)
     records = [record for record in there.found if model in {None, record.model}]
+    sheets: list[Sheet] = []
+    unreadable = list(there.unreadable)
+    for record in records:
+        try:
+            sheets.append(_sheet(record))
+        except ConfigError as error:
+            unreadable.append(error)
     with branch_lock(project, _LOCK, report):
-        outcome = _export(store, records, report, dry_run=dry_run)
-    return replace(outcome, unreadable=there.unreadable)
+        outcome = _export(store, sheets, report, dry_run=dry_run)
+    return replace(outcome, unreadable=tuple(unreadable))
 
 
 def import_runs(
@@ -155,54 +164,67 @@ def import_runs(
 
 
 def _export(
-    store: TrackingStore, records: Sequence[RunRecord], report: Report, *, dry_run: bool
+    store: TrackingStore, sheets: Sequence[Sheet], report: Report, *, dry_run: bool
 ) -> ExportOutcome:
     written: list[str] = []
     completed: list[str] = []
     present = 0
-    there: dict[str, list[StoredRun]] = {}
-    for model in {r.model for r in records} if not (dry_run and store.is_absent) else ():
-        for run in store.exported(model):
-            there.setdefault(run.tags[COMMIT_TAG], []).append(run)
-    for record in records:
-        sheet = _sheet(record)
-        runs = there.get(record.commit, [])
+    there: dict[_Key, list[StoredRun]] = {}
+    experiments = {sheet.experiment for sheet in sheets}
+    for experiment in experiments if not (dry_run and store.is_absent) else ():
+        for run in store.exported(experiment):
+            there.setdefault(_key(run), []).append(run)
+    for sheet in sheets:
+        runs = there.get(_key(sheet), [])
         if len(runs) == 1 and runs[0].holds(sheet):
             present += 1
             continue
-        (completed if runs else written).append(record.tag)
+        (completed if runs else written).append(sheet.name)
         if not dry_run:
-            report(f"writing {record.tag}")
-            _write(store, sheet, record.commit)
+            report(f"writing {sheet.name}")
+            _write(store, sheet)
     return ExportOutcome(store.address, tuple(written), tuple(completed), present)
 
 
-def _write(store: TrackingStore, sheet: Sheet, commit: str) -> None:
+def _write(store: TrackingStore, sheet: Sheet) -> None:
     """Leave exactly one run of a release, in full. Another export may do the same meanwhile."""
-    for is_last in (False,) * (_TRIES - 1) + (True,):
-        if not store.exported(sheet.experiment, commit):
+    for _ in range(_TRIES):
+        if not _written(store, sheet):
             store.create(sheet)
-        runs = store.exported(sheet.experiment, commit)
-        runs.sort(key=lambda run: (not run.holds(sheet), run.run_id))
+        runs = sorted(_written(store, sheet), key=lambda run: (not run.holds(sheet), run.run_id))
         try:
             for other in runs[1:]:
                 store.discard(other)
-            store.complete(runs[0], sheet)
+            for run in runs[:1]:
+                store.complete(run, sheet)
+                return
         except StorageError:
-            # Whoever else exports may have moved one of them away; if not, it is what it says.
-            now = {run.run_id for run in store.exported(sheet.experiment, commit)}
-            if is_last or now == {run.run_id for run in runs}:
+            # Another export may have moved one of them away; if not, the store does refuse.
+            if {run.run_id for run in _written(store, sheet)} == {run.run_id for run in runs}:
                 raise
-        else:
-            return
+    raise StorageError(f"others move the runs of '{sheet.name}' in '{store.address}' meanwhile")
+
+
+def _written(store: TrackingStore, sheet: Sheet) -> list[StoredRun]:
+    runs = store.exported(sheet.experiment, sheet.tags[COMMIT_TAG])
+    return [run for run in runs if _key(run) == _key(sheet)]
+
+
+def _key(run: StoredRun | Sheet) -> _Key:
+    """What tells a release from all others: its commit, and its name there."""
+    return run.tags[COMMIT_TAG], run.tags.get(RELEASE_TAG)
 
 
 def _sheet(record: RunRecord) -> Sheet:
-    """A record as MLflow shows it: pins and provenance as tags, all else as it is called there."""
+    """A record as MLflow shows it: pins and provenance as tags, all else as it is called there.
+
+    Raises: ConfigError: it holds no time or commit that can be told.
+    """
+    commit, ended = _commit_of(record), _ended_ms(record)
     shipped = {p: out["sha256"] for p, out in record.outs.items() if "sha256" in out}
     tags = {
         RELEASE_TAG: record.tag,
-        COMMIT_TAG: record.commit,
+        COMMIT_TAG: commit,
         "branchflow.model": record.model,
         "branchflow.version": record.version,
         "branchflow.certificate": record.certificate,
@@ -211,17 +233,16 @@ def _sheet(record: RunRecord) -> Sheet:
         **{f"branchflow.environment.{name}": value for name, value in record.environment.items()},
         **{f"branchflow.pin.{name}": sha for name, sha in record.pins.items()},
         **{f"branchflow.sha256.{path}": digest for path, digest in shipped.items()},
-        "mlflow.source.git.commit": record.commit,
+        "mlflow.source.git.commit": commit,
         "mlflow.user": record.who,
     }
-    ended = milliseconds(record.when)
     return Sheet(
         experiment=record.model,
         name=record.tag,
         params={key_for(k): param_for(_shown(v)) for k, v in flat(record.params).items()},
         metrics={key_for(name): float(value) for name, value in record.flat_metrics().items()},
         tags={key_for(name): tag_for(_shown(v)) for name, v in tags.items() if v},
-        started_ms=ended - int(record.seconds * 1000),
+        started_ms=max(0, ended - int(min(record.seconds, _MAX_SECONDS) * 1000)),
         ended_ms=ended,
     )
 
@@ -245,7 +266,7 @@ def _chosen(
             hint=f"git branchflow runs import --mlflow '{store.address}' --run ID {record.tag}",
         )
     first = 0 if run_ids else _earliest(project, record)
-    last = math.inf if run_ids else milliseconds(record.when) + 999  # it is cut to the second
+    last = math.inf if run_ids else _ended_ms(record) + 999  # it is cut to the second
     reasons = {run.run_id: _why_not(run, first, last) for run in found}
     left_out = [LeftOut(r.run_id, r.name, reasons[r.run_id]) for r in found
                 if reasons[r.run_id]]  # fmt: skip
@@ -262,9 +283,26 @@ def _why_not(run: StoredRun, first_ms: float, last_ms: float) -> str:
 
 def _earliest(project: Project, record: RunRecord) -> int:
     """When the last of what the release was made from was committed, in milliseconds."""
-    git = project.git
-    parents = git.commits([Sha(record.commit)])[Sha(record.commit)].parents
+    git, commit = project.git, _commit_of(record)
+    parents = git.commits([commit])[commit].parents
     return max((c.seconds for c in git.commits(parents).values()), default=0) * 1000
+
+
+def _commit_of(record: RunRecord) -> Sha:
+    try:
+        return parse_sha(record.commit)
+    except ConfigError as error:
+        raise ConfigError(f"'{record.path}': {error.message}") from error
+
+
+def _ended_ms(record: RunRecord) -> int:
+    try:
+        when = milliseconds(record.when)
+    except (ValueError, OverflowError) as error:
+        raise ConfigError(f"'{record.path}': 'when' is no time: {error}") from error
+    if when < 0 or not record.seconds >= 0:  # nor NaN
+        raise ConfigError(f"'{record.path}': 'when' and 'seconds' are no time of a run")
+    return when
 
 
 def _taken(store: TrackingStore, run: StoredRun) -> ImportedRun:

@@ -122,16 +122,28 @@ def test_a_database_and_a_folder_take_what_is_long_or_oddly_named(
     record = flow_repo.result("runs")["records"][-1]
     many = {f"p{number}": number for number in range(230)}
     odd = {"a//b": 1, "50%": "x" * 7000, "l" * 300: [1, 2], "deep": many}
-    other = record | {"tag": "m@v3.0.0", "version": "v3.0.0", "params": odd, "commit": "0" * 40}
-    edit(flow_repo, "main", {"runs/m/v3.0.0.json": json.dumps(other)}, "Somebody's record")
+    other = record | {"tag": "m@v3.0.0", "version": "v3.0.0", "params": odd}  # of one commit
+    broken = {
+        "v4.0.0": {"when": "never"},
+        "v4.0.1": {"commit": "' OR branchflow"},
+        "v4.0.2": {"seconds": float("nan")},
+    }
+    files = {"runs/m/v3.0.0.json": json.dumps(other)}
+    for version, wrong in broken.items():
+        body = other | {"tag": f"m@{version}", "version": version} | wrong
+        files[f"runs/m/{version}.json"] = json.dumps(body)
+    edit(flow_repo, "main", files, "Somebody's records")
     monkeypatch.chdir(flow_repo.repo)
     place = tmp_path / ("runs.db" if kind == "database" else "runs")
     uri = f"sqlite:///{place}" if kind == "database" else str(place)
     project = Project.open(flow_repo.repo)
     planned = export_runs(project, uri, quiet, dry_run=True)
     assert not place.exists()
-    assert export_runs(project, uri, quiet) == planned
+    assert export_runs(project, uri, quiet).written == planned.written
     assert set(planned.written) == {*TAGS, "m@v3.0.0"}
+    assert {str(error).split("'")[1] for error in planned.unreadable} == {
+        f"runs/m/{version}.json" for version in broken
+    }
     again = export_runs(project, uri, quiet)
     assert (again.written, again.completed, again.present) == ((), (), 3)
     assert not flow_repo.sh.git("status", "--porcelain", "--ignored", "--", ":!.dvc")
