@@ -24,10 +24,10 @@ lint: $(VENV)/stamp-test
 	$(RUN) mypy
 	$(RUN) lint-imports --no-logo
 
-bench: $(VENV)/stamp-test
+bench: $(VENV)/stamp-bench
 	$(RUN) python -m bench
 
-bench-quick: $(VENV)/stamp-test
+bench-quick: $(VENV)/stamp-bench
 	$(RUN) python -m bench --quick
 
 # The tests of clean and split on all of what `tests/data` holds a part of; needs npm.
@@ -61,3 +61,7 @@ $(VENV)/stamp-demo: $(VENV)/stamp-uv pyproject.toml
 $(VENV)/stamp-test: $(VENV)/stamp-uv pyproject.toml
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --editable '.[demo,docs,test]'
 	touch $@ $(VENV)/stamp-demo
+
+$(VENV)/stamp-bench: $(VENV)/stamp-test
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --editable '.[bench]'
+	touch $@

@@ -12,16 +12,33 @@ from typing import Any
 
 import yaml
 
-from bench import ingest, judge, pin, report, status, templates
+from bench import (
+    ingest,
+    judge,
+    memory,
+    pin,
+    place,
+    report,
+    run,
+    status,
+    templates,
+    transfer,
+    verify,
+)
 from bench.measure import Bench, Case, measure
 
 _ROOT = Path(__file__).resolve().parent.parent
 _BENCHMARKS: dict[str, Callable[[Bench, Mapping[str, int]], Case]] = {
     "ingest": ingest.cases,
     "judge": judge.cases,
+    "memory": memory.cases,
     "pin": pin.cases,
+    "place": place.cases,
+    "run": run.cases,
     "status": status.cases,
     "templates": templates.cases,
+    "transfer": transfer.cases,
+    "verify": verify.cases,
 }
 
 
@@ -35,7 +52,7 @@ def main() -> int:
         found = _run(Bench.at(root), names, params)
     finally:
         shutil.rmtree(root, ignore_errors=True)  # at the end: deletes slow later creates down
-    result = report.document(found, params["repeats"])
+    result = report.document(found, params["repeats"], is_full=not args.quick)
     is_whole = not (args.quick or args.only)
     folder = _ROOT / ("bench" if is_whole else "build/bench")
     page = (_ROOT / "docs" if is_whole else folder) / "benchmarks.md"
@@ -50,8 +67,9 @@ def _run(bench: Bench, names: list[str], params: Mapping[str, Any]) -> dict[str,
         found[name] = {}
         for label, size in params[name].items():
             _say(f"{name}, {label}: building {dict(size)}")
+            repeats = size.pop("repeats", params["repeats"])
             case = _BENCHMARKS[name](bench, size)
-            found[name][label] = measure(case, params["repeats"], _say)
+            found[name][label] = measure(case, repeats, _say)
     return found
 
 
