@@ -55,6 +55,9 @@ def isolated_env(home: Path, *, bin_folder: Path | None = None) -> dict[str, str
         "NO_COLOR": "1",
         "LC_ALL": "C.UTF-8",
         "TZ": "UTC",
+        # Tests share the cores as processes; more threads of each only wait for each other.
+        "OMP_NUM_THREADS": "1",
+        "OPENBLAS_NUM_THREADS": "1",
     }
 
 

@@ -495,7 +495,7 @@ def picture_bytes() -> bytes:
 
 @pytest.mark.slow
 def test_a_partition_of_many_rows_stays_in_bounded_memory(branch: Path, laid: Path) -> None:
-    rows = 200_000
+    rows = 100_000
     set_schema(branch, {"n": {"dtype": "int", "ge": 0}})
     content = b"n,text,y\n" + b"".join(b"%d,%s,1\n" % (n, b"x" * 200) for n in range(rows))
     put(branch, "p", {"a.csv": content})
