@@ -44,6 +44,7 @@ branches:
   monitor/*: {{role: monitor, data: data/monitor}}
   analysis/*: {{role: analysis, from: ["monitor/*"]}}
 """
+_ASSIGNMENT = "assignment.py"
 _TESTS = "python -m pytest -q"
 _REMOTE_NAME = "store"
 KINDS = ("table", "files")
@@ -318,8 +319,11 @@ class _Layout:
 
     def _template(self, role: str) -> dict[str, str]:
         """A role's files; a kind of data may have its own in place of some."""
-        templates = package_files("dvc_branchflow") / "templates"
+        package = package_files("dvc_branchflow")
+        templates = package / "templates"
         listed = _walk(templates / role, "") + _walk(templates / f"{role}_{self.request.kind}", "")
+        if role == Role.DEV:  # what is served assigns units as we do, without us
+            listed.append((f"src/{_ASSIGNMENT}", package / _ASSIGNMENT))
         marks = self._marks()
         found: dict[str, str] = {}
         for relpath, file in listed:

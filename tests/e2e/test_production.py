@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.slow
 OLD, NEW = "price@v1.0.0", "price@v1.1.0"
 SHARES = {"current": 0.99, "next": 0.01}
+UNITS = [f"user-{k}" for k in range(4_000)]
+ROWS_PER_REQUEST = 25
 
 
 def _csv(path: Path, name: str, n: int) -> Path:
@@ -63,7 +66,7 @@ def flow(tmp_path: Path, env: dict[str, str]) -> Flow:
 
 
 @contextmanager
-def _served(flow: Flow, tag: str, log: Path) -> Iterator[str]:
+def _served(flow: Flow, tag: str, log: Path, plan: Path) -> Iterator[str]:
     """A release as it is deployed: its tag checked out, its data pulled, its server started."""
     at = flow.sh.at(flow.root / tag.replace("@", "-"))
     flow.sh.git("fetch", "-q", "--tags")
@@ -71,7 +74,7 @@ def _served(flow: Flow, tag: str, log: Path) -> Iterator[str]:
     at.run("dvc", "pull", "-q", "models/price.skops", "models/price.json")
     said = flow.root / f"{at.cwd.name}.out"
     with said.open("wb") as output:
-        words = [sys.executable, "-u", "serve.py", "--port", "0", "--log", str(log)]
+        words = [sys.executable, "-u", "serve.py", "--port", "0", "--log", log, "--experiment", "linear", plan]  # fmt: skip
         process = start_group(words, output=output, env={**at.env, "BRANCHFLOW_TAG": tag}, cwd=at.cwd)  # fmt: skip
     try:
         deadline = time.monotonic() + 120
@@ -84,10 +87,36 @@ def _served(flow: Flow, tag: str, log: Path) -> Iterator[str]:
         kill_group(process)
 
 
-def _ask(url: str, row: dict[str, Any]) -> float:
-    request = urllib.request.Request(url, json.dumps([row]).encode())  # noqa: S310  our own server
-    with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310
-        return float(json.load(answer)["predictions"][0])
+def _ask(url: str, rows: list[dict[str, Any]]) -> tuple[int, dict[str, Any]]:
+    request = urllib.request.Request(url, json.dumps(rows).encode())  # noqa: S310  our own server
+    try:
+        with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310
+            return answer.status, json.load(answer)
+    except urllib.error.HTTPError as error:
+        return error.code, json.load(error)
+
+
+def _load(urls: dict[str, str], rows: list[dict[str, Any]]) -> None:
+    """Ask each row of the release that its unit belongs to, some rows a request.
+
+    A client that has no assignment of its own asks any release, and goes where it is sent.
+    """
+    *known, lost = rows
+    queues: dict[str, list[dict[str, Any]]] = {group: [] for group in SHARES}
+    for row in known:
+        queues[assign(row["unit"], Assignment("linear", [SHARES]))].append(row)
+    requests = [
+        (urls[group], queue[at : at + ROWS_PER_REQUEST])
+        for group, queue in queues.items()
+        for at in range(0, len(queue), ROWS_PER_REQUEST)
+    ]
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda request: _ask(*request), requests))
+    assert {status for status, _ in answers} == {200}
+    status, sent = _ask(urls["next"], [lost])
+    assert (status, sent["group"], sent["tag"]) == (421, "current", OLD)
+    assert _ask(urls[sent["group"]], [lost])[0] == 200
+    assert _ask(urls["next"], [{key: lost[key] for key in ("size", "colour")}])[0] == 422
 
 
 def test_a_request_is_joined_to_the_raw_data_that_its_model_was_trained_on(flow: Flow) -> None:
@@ -102,28 +131,21 @@ def test_a_request_is_joined_to_the_raw_data_that_its_model_was_trained_on(flow:
         encoding="utf-8",
     )
     flow.branchflow("analysis", "plan", "linear", plan)
-    time.sleep(
-        1.1
-    )  # commits know whole seconds; the plan's has to be over before the first request
-    halves = Assignment("linear", [SHARES])
+    time.sleep(1.1)  # commits know whole seconds; the plan's is over before the first request
     draw = np.random.default_rng(3)
     logs = {group: flow.root / f"{group}.jsonl" for group in SHARES}
-    units = [f"user-{k}" for k in range(20_000)]
-    mine = [unit for unit in units if assign(unit, halves) == "next"][:120]
-    others = [unit for unit in units if assign(unit, halves) == "current"][:400]
     rows = [
         {"request_id": f"r-{unit}", "unit": unit, "size": round(float(draw.uniform(5, 15)), 3), "colour": "red"}
-        for unit in [*mine, *others]
+        for unit in UNITS
     ]  # fmt: skip
     with ExitStack() as stack:
         urls = {
-            group: stack.enter_context(_served(flow, tag, logs[group]))
+            group: stack.enter_context(_served(flow, tag, logs[group], plan))
             for group, tag in {"current": OLD, "next": NEW}.items()
         }
-        with ThreadPoolExecutor(8) as pool:
-            list(pool.map(lambda row: _ask(urls[assign(row["unit"], halves)], row), rows))
+        _load(urls, rows)
     done = flow.branchflow("monitor", "log", "--env", "prod", *logs.values())
-    assert "logged 520 rows" in done.stdout
+    assert f"logged {len(UNITS):,} rows" in done.stdout
     labels = flow.root / "labels.csv"
     labels.write_text("request_id,label\n" + "".join(f"{r['request_id']},{3 * r['size'] + 5}\n" for r in rows), encoding="utf-8")  # fmt: skip
     flow.branchflow("monitor", "label", labels)
@@ -138,14 +160,16 @@ def test_a_request_is_joined_to_the_raw_data_that_its_model_was_trained_on(flow:
     found = flow.result("analysis", "report", "linear")["findings"]
     (effect,) = found["effects"]
     assert effect["effect"]["high"] < -3  # the linear model is far better
-    assert found["units"] == {"current": 400, "next": 120}
-    # The client asked for far more of the few than the plan gave them, which the report must see.
-    assert found["verdicts"][0]["word"] == "hold"
-    assert found["mismatch_p"] < 1e-6
+    assert sum(found["units"].values()) == len(UNITS)
+    assert 20 < found["units"]["next"] < 60
+    assert found["crossed"] == 0
+    assert found["mismatch_p"] > 0.01
+    # Before the horizon is over, so few units of the new release ship nothing yet.
+    assert [verdict["word"] for verdict in found["verdicts"]] == ["not yet"]
 
     # From one logged request, by plain tools: its tag, the pins there, raw's commit, and back.
     line = json.loads(logs["next"].read_text(encoding="utf-8").splitlines()[0])
-    assert line["tag"] == NEW
+    assert (line["tag"], line["experiment"], line["group"]) == (NEW, "linear", "next")
     flow.sh.git("fetch", "-q")
     delivery = flow.sh.git("log", "-1", "--format=%H", "--grep=Source: tests", "origin/raw")
     assert {OLD, NEW} <= set(flow.sh.git("tag", "--contains", delivery).split())

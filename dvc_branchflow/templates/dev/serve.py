@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 import traceback
-import uuid
 from collections.abc import Callable
-from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Lock
 from typing import Any, cast
 
+from src.experiment import Experiment, MisdirectedError
+from src.log import Log
 from src.shipped import Shipped
 
 MAX_BODY_BYTES = 1 << 20
@@ -25,39 +25,18 @@ class RequestError(Exception):
         self.status = status
 
 
-class Log:
-    """Appends what was asked and answered to a file, as `git branchflow monitor log` reads it.
+class Server(ThreadingHTTPServer):
+    """Holds the model, the tag that it was released under, and where requests are logged.
 
-    A row may bring a `request_id`, and for an experiment its `unit`, `experiment` and `group`.
+    With the name and the plan of an experiment, it answers the units of its own groups alone.
     """
 
-    OWN = ("request_id", "unit", "experiment", "group")
-
-    def __init__(self, path: str) -> None:
-        self.path = path
-        self.lock = Lock()
-
-    def write(self, shipped: Shipped, rows: list[Any], predictions: list[Any]) -> None:
-        """Write a line for each row, with its features as the model saw them."""
-        now = datetime.now(UTC).isoformat(timespec="milliseconds")
-        seen = shipped.features(rows).astype(object)
-        features = seen.where(seen.notna(), None).to_dict("records")
-        lines = []
-        for row, read, prediction in zip(rows, features, predictions, strict=True):
-            own = {name: row[name] for name in self.OWN if name in row}
-            line = read | {"request_id": uuid.uuid4().hex} | own
-            line |= {"time": now, "tag": shipped.tag, "prediction": prediction}
-            lines.append(json.dumps(line) + "\n")
-        with self.lock, open(self.path, "a", encoding="utf-8") as file:  # noqa: PTH123
-            file.write("".join(lines))
-
-
-class Server(ThreadingHTTPServer):
-    """Holds the model, the tag that it was released under, and where requests are logged."""
-
-    def __init__(self, host: str, port: int, log: str = "") -> None:
+    def __init__(
+        self, host: str, port: int, *, log: str = "", experiment: tuple[str, str] | None = None
+    ) -> None:
         self.shipped = Shipped()
         self.log = Log(log) if log else None
+        self.experiment = Experiment(*experiment, self.shipped.tag) if experiment else None
         super().__init__((host, port), Handler)
 
 
@@ -83,6 +62,25 @@ class Handler(BaseHTTPRequestHandler):
     def predict(self) -> dict[str, Any]:
         """Read rows from the body and answer with a prediction each."""
         server = cast("Server", self.server)
+        shipped, experiment = server.shipped, server.experiment
+        rows = self.rows()
+        try:
+            assigned = experiment.assigned(rows) if experiment else [{} for _ in rows]
+            predictions = shipped.predict(rows)
+        except ValueError as error:
+            raise RequestError(422, str(error)) from error
+        if server.log and rows:
+            answered = [
+                own | read | {"tag": shipped.tag, "prediction": prediction}
+                for own, read, prediction in zip(
+                    assigned, shipped.read(rows), predictions, strict=True
+                )
+            ]
+            server.log.write(rows, answered)
+        return {"tag": shipped.tag, "predictions": predictions}
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return the rows in the body."""
         length = self.headers.get("Content-Length", "")
         if not length.isdecimal():
             raise RequestError(411, "Content-Length must say how long the body is")
@@ -92,13 +90,9 @@ class Handler(BaseHTTPRequestHandler):
             rows = json.loads(self.rfile.read(int(length)))
         except (ValueError, RecursionError) as error:
             raise RequestError(400, "the body is no JSON") from error
-        try:
-            predictions = server.shipped.predict(rows)
-        except ValueError as error:
-            raise RequestError(422, str(error)) from error
-        if server.log and predictions:
-            server.log.write(server.shipped, rows, predictions)
-        return {"tag": server.shipped.tag, "predictions": predictions}
+        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+            raise RequestError(422, "expected a list of rows, each an object")
+        return rows
 
     def answer(self, path: str, act: Callable[[], dict[str, Any]]) -> None:
         """Send what `act` returns, or why it can't."""
@@ -109,6 +103,8 @@ class Handler(BaseHTTPRequestHandler):
             self.send(200, act())
         except RequestError as error:
             self.send(error.status, {"error": str(error)})
+        except MisdirectedError as error:
+            self.send(421, error.answer)
         except Exception:  # noqa: BLE001 - whatever fails, the caller gets an answer
             traceback.print_exc()
             self.send(500, {"error": "the server failed; its log says how"})
@@ -133,8 +129,18 @@ def main() -> None:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8000)
     parser.add_argument("--log", default="", metavar="FILE", help="append requests and answers")
+    parser.add_argument(
+        "--experiment",
+        nargs=2,
+        metavar=("NAME", "FILE"),
+        help="answer the units of this release's groups alone, by the plan in experiment.yaml",
+    )
     options = parser.parse_args()
-    with Server(options.host, options.port, options.log) as server:
+    try:
+        made = Server(options.host, options.port, log=options.log, experiment=options.experiment)
+    except ValueError as error:
+        sys.exit(f"error: {error}")
+    with made as server:
         name = server.shipped.tag or "a model without a tag"
         print(f"serving {name} on port {server.server_port}", flush=True)
         server.serve_forever()

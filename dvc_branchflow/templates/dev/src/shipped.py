@@ -33,16 +33,19 @@ class Shipped:
             raise ValueError(f"{MODEL} needs scikit-learn {self.card['sklearn']}")
         self.estimator = load(content)
 
-    def predict(self, rows: object) -> list[Any]:
-        """Return a prediction for each row, a mapping that holds every feature.
+    def predict(self, rows: list[dict[str, Any]]) -> list[Any]:
+        """Return a prediction for each row, which has to hold every feature.
 
         Raises: ValueError: the rows can't be read; one line for whoever sent them.
         """
-        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-            raise ValueError("expected a list of rows, each an object")
         if not rows:
             return []
         return self.estimator.predict(self.features(rows)).tolist()
+
+    def read(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Return the features of each row as the model sees them, None where it sees nothing."""
+        seen = self.features(rows).astype(object)
+        return seen.where(seen.notna(), None).to_dict("records")
 
     def features(self, rows: list[dict[str, Any]]) -> pd.DataFrame:
         """Read values as training did, from their text."""
