@@ -23,10 +23,12 @@ from tests.support.flow import (
 )
 from tests.support.killer import kill_at, kill_points, run_to_end
 from tests.support.repos import checkout_digest, digest_diff, missing_from_directory_remote
+from tests.support.watched import logged_rows, write_log
 
 pytestmark = pytest.mark.slow
 
 N_FILES = 40
+N_ROWS = 200
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,10 @@ def new_files(flow: Flow) -> None:
     csv_files(flow.root / "inbox", *(f"file-{n:02d}" for n in range(N_FILES)))
 
 
+def new_requests(flow: Flow) -> None:
+    write_log(flow.root / "requests.jsonl", logged_rows(N_ROWS, tag=SECOND_TAG))
+
+
 HEADS = "refs/heads/"
 CASES = [
     Case(
@@ -104,6 +110,14 @@ CASES = [
         new_files,
     ),
     Case("pin", ["pin", "clean"], frozenset({HEADS + "clean"}), ["pushing"], 2, new_month),
+    Case(
+        "monitor log",
+        ["monitor", "log", "--env", "prod", "../requests.jsonl"],
+        frozenset({HEADS + "monitor/prod"}),
+        ["reading", "objects to store", "pushing"],
+        1,
+        new_requests,
+    ),
     Case(
         "run",
         ["run", "split"],
@@ -169,6 +183,11 @@ def assert_finished(flow: Flow, case: Case, before: dict[str, str], output: str)
     assert_sound(flow)
     if case.name == "ingest":
         assert len(flow.raw_files()) == 3 + N_FILES
+    if case.name == "monitor log":
+        subjects = flow.sh.at(flow.origin).git("log", "--format=%s", "monitor/prod")
+        assert [line for line in subjects.splitlines() if line.startswith("Log")] == [
+            f"Log {N_ROWS} rows of {SECOND_TAG}"
+        ]
     if case.name in {"release", "sync"}:
         tag = next(name.removeprefix("refs/tags/") for name in case.moves if "tags" in name)
         origin = flow.sh.at(flow.origin)
