@@ -165,7 +165,7 @@ class _Judging:
         notes: list[str] = []
         trained, predicted, limits = release.trained, release.predicted, self._limits
         if trained is None:
-            notes.append("what it was trained on holds no table with its features")
+            notes.append(_without_baseline(release.served))
         if predicted is not None and release.predictions is None:
             notes.append("later predictions are compared with those of this window")
         asked = questions_of(trained.baseline) if trained else 0
@@ -208,6 +208,12 @@ class _Judging:
             notes.append(f"no metrics of the release: {error.message}")
             return {}
         return record.flat_metrics() if record else {}
+
+
+def _without_baseline(served: Served) -> str:
+    if served.recipe and not served.recipe.features:
+        return "it reads whole files: predictions and labels are judged, but no features"
+    return "what it was trained on holds no table with its features"
 
 
 def _reference(held: HeldBaseline, pins: Mapping[str, str]) -> BaselineRef:

@@ -18,7 +18,7 @@ class Recipe:
     """The inputs of a model.
 
     Attributes:
-        features: column → number or text.
+        features: column → number or text; empty for a model that reads whole files.
         target: the column that it predicts; empty where it does not say.
         task: regression or classification.
         missing: the texts that mean "no value" in its training data.
@@ -44,6 +44,8 @@ def parse_recipe(content: bytes, where: str) -> Recipe:
     features = document.get("features") if isinstance(document, dict) else None
     if not isinstance(features, dict) or not features:
         raise ConfigError(f"'{where}' names no features")
+    if all(type(size) is int for size in features.values()):  # how the template reads files
+        return Recipe({}, task="classification")
     if any(kind not in {"number", "text"} for kind in features.values()):
         raise ConfigError(f"'{where}' has features that are neither number nor text")
     task, target = document.get("task", "regression"), document.get("target", "")

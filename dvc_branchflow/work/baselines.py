@@ -44,10 +44,12 @@ def training_baseline(
 ) -> tuple[HeldBaseline | None, Mapping[str, str]]:
     """Return the baseline of a release's training rows, and the pins that they come from.
 
-    None where the release pins no table that holds its features.
+    None where the release pins no table that holds its features, or reads whole files.
     """
     data = read_commit(releases.git, served.commit)
     pins = {str(name): str(sha) for name, sha in data.pins.commits.items()}
+    if served.recipe and not served.recipe.features:
+        return None, pins
 
     def fit() -> tuple[Baseline, Mapping[str, object]] | None:
         report(f"reading what {served.tag} was trained on")

@@ -55,6 +55,31 @@ def _listed(flow: Flow, folder: str) -> list[str]:
     return flow.sh.at(flow.origin).git("ls-tree", "--name-only", BRANCH, f"{folder}/").splitlines()
 
 
+def test_a_model_of_files_is_judged_by_what_it_answered(watched: Flow) -> None:
+    recipe = {"label": "(?P<label>.)", "features": {"words": 4096, "grid": 8}}
+    edit(watched, "stable/m", {"tuned.json": json.dumps(recipe)}, "Read files")
+    watched.sh.git("fetch", "-q")
+    tag = "m@v1.9.0"
+    watched.sh.git("tag", "-a", tag, "-m", "reads files", "origin/stable/m")
+    watched.sh.git("push", "-q", "origin", tag)
+    times = [f"2026-11-{day:02d}T10:00:00Z" for day in (3, 10) for _ in range(400)]
+    rows = [
+        {"request_id": f"f-{k}", "time": time, "tag": tag, "score": 0.9,
+         "prediction": "sea" if k % 10 < (9 if k < 400 else 2) else "hill"}
+        for k, time in enumerate(times)
+    ]  # fmt: skip
+    _log(watched, rows)
+    labels = watched.root / "labels.csv"
+    labels.write_text("request_id,label\n" + "".join(f"f-{k},sea\n" for k in range(400)), "utf-8")
+    watched.branchflow("monitor", "label", labels)
+    (first,) = _check(watched, FIRST)["checks"][0]["releases"]
+    assert "whole files" in first["notes"][0]
+    assert (first["baseline"], first["features"]) == (None, [])
+    assert first["quality"]["labels"] == 400
+    moved = _check(watched, SECOND, code=1)
+    assert [alert["kind"] for alert in moved["opened"]] == ["predictions"]
+
+
 def test_a_model_is_watched_from_its_first_log_to_an_answered_alert(watched: Flow) -> None:
     assert "nothing is logged" in error_line(watched.branchflow("monitor", "check", "prod", code=3))
     _log(watched, logged_rows(600) + logged_rows(300, tag=NEW, prefix="n"))

@@ -224,6 +224,14 @@ def test_a_hostile_recipe_is_refused(content: bytes) -> None:
         parse_recipe(content, "tuned.json")
 
 
+def test_a_model_of_files_has_labels_and_no_columns() -> None:
+    content = b'{"label": "^(?P<label>.)", "features": {"words": 4096, "grid": 8}}'
+    recipe = parse_recipe(content, "tuned.json")
+    assert (recipe.features, recipe.prediction) == ({}, "text")
+    with pytest.raises(ConfigError):
+        parse_recipe(b'{"features": {"words": 4096, "grid": true}}', "tuned.json")
+
+
 def test_a_schema_is_read_back_and_a_hostile_one_refused() -> None:
     schema = LogSchema({"a": "number"}, "text", {"b": "hash"}, "0123")
     assert parse_log_schema(schema.to_json(), "x") == schema
