@@ -28,9 +28,12 @@ SHARED_WITH_TABLES = (
     "Dockerfile",
     "pytest.ini",
     "src/__init__.py",
+    "src/experiment.py",
+    "src/log.py",
     "src/origin.py",
     "src/stored.py",
     "tests/conftest.py",
+    "tests/test_experiment.py",
     "tests/test_stored.py",
 )
 
@@ -39,6 +42,7 @@ def laid(folder: Path, *, kind: str = "linear") -> Path:
     """What `init --kind files` puts on dev/m."""
     own = TEMPLATES / "dev_files"
     sources = {name: TEMPLATES / "dev" / name for name in SHARED_WITH_TABLES}
+    sources["src/assignment.py"] = TEMPLATES.parent / "assignment.py"
     sources |= {p.relative_to(own).as_posix(): p for p in own.rglob("*") if p.suffix != ".pyc"}
     for name, source in sources.items():
         if source.is_file():

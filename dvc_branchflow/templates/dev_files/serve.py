@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 import traceback
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, cast
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
+from src.experiment import Experiment, MisdirectedError
+from src.log import Log
 from src.shipped import Shipped
 
 MAX_BODY_BYTES = 1 << 24
@@ -24,10 +27,17 @@ class RequestError(Exception):
 
 
 class Server(ThreadingHTTPServer):
-    """Holds the model, and the tag that it was released under."""
+    """Holds the model, the tag that it was released under, and where requests are logged.
 
-    def __init__(self, host: str, port: int) -> None:
+    With the name and the plan of an experiment, it answers the units of its own groups alone.
+    """
+
+    def __init__(
+        self, host: str, port: int, *, log: str = "", experiment: tuple[str, str] | None = None
+    ) -> None:
         self.shipped = Shipped()
+        self.log = Log(log) if log else None
+        self.experiment = Experiment(*experiment, self.shipped.tag) if experiment else None
         super().__init__((host, port), Handler)
 
 
@@ -58,14 +68,21 @@ class Handler(BaseHTTPRequestHandler):
             raise RequestError(411, "Content-Length must say how long the body is")
         if len(length) > 9 or int(length) > MAX_BODY_BYTES:
             raise RequestError(413, f"the body is longer than {MAX_BODY_BYTES} bytes")
-        name = parse_qs(urlsplit(self.path).query).get("name", [""])[0]
-        if not name:
+        asked = dict(parse_qsl(urlsplit(self.path).query))
+        if not asked.get("name"):
             raise RequestError(400, "say /predict?name=NAME: its extension says what the file is")
+        content = self.rfile.read(int(length))
+        shipped, experiment = server.shipped, server.experiment
         try:
-            label, chance = server.shipped.predict(name, self.rfile.read(int(length)))
+            [assigned] = experiment.assigned([asked]) if experiment else [{}]
+            label, chance = shipped.predict(asked["name"], content)
         except ValueError as error:
             raise RequestError(422, str(error)) from error
-        return {"tag": server.shipped.tag, "label": label, "probability": round(chance, 6)}
+        chance = round(chance, 6)
+        if server.log:
+            answered = {"tag": shipped.tag, "prediction": label, "score": chance}
+            server.log.write([asked], [assigned | answered])
+        return {"tag": shipped.tag, "label": label, "probability": chance}
 
     def answer(self, path: str, act: Callable[[], dict[str, Any]]) -> None:
         """Send what `act` returns, or why it can't."""
@@ -76,6 +93,8 @@ class Handler(BaseHTTPRequestHandler):
             self.send(200, act())
         except RequestError as error:
             self.send(error.status, {"error": str(error)})
+        except MisdirectedError as error:
+            self.send(421, error.answer)
         except Exception:  # noqa: BLE001 - whatever fails, the caller gets an answer
             traceback.print_exc()
             self.send(500, {"error": "the server failed; its log says how"})
@@ -99,8 +118,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Serve the released model over HTTP.")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8000)
+    parser.add_argument("--log", default="", metavar="FILE", help="append requests and answers")
+    parser.add_argument(
+        "--experiment",
+        nargs=2,
+        metavar=("NAME", "FILE"),
+        help="answer the units of this release's groups alone, by the plan in experiment.yaml",
+    )
     options = parser.parse_args()
-    with Server(options.host, options.port) as server:
+    try:
+        made = Server(options.host, options.port, log=options.log, experiment=options.experiment)
+    except ValueError as error:
+        sys.exit(f"error: {error}")
+    with made as server:
         name = server.shipped.tag or "a model without a tag"
         print(f"serving {name} on port {server.server_port}", flush=True)
         server.serve_forever()

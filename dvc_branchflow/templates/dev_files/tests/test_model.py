@@ -19,6 +19,7 @@ from PIL import Image
 
 from serve import Server
 from src import data, evaluate, final, shipped, tune
+from src.log import Log
 
 PARAMS = yaml.safe_load((Path(__file__).parents[1] / "params.yaml").read_text(encoding="utf-8"))
 KINDS = ["baseline", "linear"]
@@ -194,6 +195,24 @@ def test_server_predicts_what_the_model_does(server: Server, about: str) -> None
         status, answer = ask(server, "POST", f"/predict?name={name}", content)
         assert (status, answer["tag"], answer["label"]) == (200, "example@v1.0.0", about)
         assert 0.5 < answer["probability"] <= 1
+
+
+def test_server_logs_what_it_answers(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = tmp_path / "log.jsonl"
+    monkeypatch.setattr(server, "log", Log(str(log)))
+    content = words(np.random.default_rng(3), "sea")
+    _, answer = ask(server, "POST", "/predict?name=a.txt&request_id=r1&unit=user-1", content)
+    line = json.loads(log.read_text(encoding="utf-8"))
+    assert line.pop("time")
+    assert line == {
+        "request_id": "r1",
+        "unit": "user-1",
+        "tag": "example@v1.0.0",
+        "prediction": "sea",
+        "score": answer["probability"],
+    }
 
 
 @pytest.mark.parametrize(
