@@ -44,7 +44,7 @@ from dvc_branchflow.cli.commands import load
 from dvc_branchflow.cli.commands.base import Command
 from dvc_branchflow.cli.parser import build_parser
 from dvc_branchflow.config import config_schema
-from dvc_branchflow.drift import judging
+from dvc_branchflow.drift import judging, thresholds
 from dvc_branchflow.experiment import findings, verdict
 from dvc_branchflow.monitor import check as monitor_check
 from dvc_branchflow.monitor import label, log
@@ -503,8 +503,8 @@ def _watch_rows() -> Iterator[str]:
 
 
 def _limit_rows() -> Iterator[str]:
-    calm = judging.Thresholds()
-    for item in fields(judging.Thresholds):
+    calm = thresholds.Thresholds()
+    for item in fields(thresholds.Thresholds):
         yield f"| `{item.name}` | {getattr(calm, item.name):g} |"
 
 

@@ -7,8 +7,6 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
-import platformdirs
-
 from dvc_branchflow.config import FlowConfig, parse_config
 from dvc_branchflow.dvcio import open_file_system
 from dvc_branchflow.errors import ConfigError, FlowError, StorageError
@@ -319,6 +317,8 @@ def _file_system(remote: RemoteConfig) -> FileSystem:
 
 def _machine_configs() -> list[Path]:
     """DVC's system-wide and per-user config files, the later ones first."""
+    import platformdirs  # 8 ms, and few need DVC's settings
+
     system = os.environ.get("DVC_SYSTEM_CONFIG_DIR") or platformdirs.site_config_dir(
         "dvc", "iterative"
     )

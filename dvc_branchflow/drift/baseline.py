@@ -11,7 +11,6 @@ from dvc_branchflow.drift.judging import (
     FeatureDrift,
     Pair,
     TextPair,
-    Thresholds,
     judge_feature,
     judge_open,
     judge_text,
@@ -31,6 +30,7 @@ from dvc_branchflow.drift.sketches import (
     tally,
 )
 from dvc_branchflow.drift.texts import MOST_TEXTS, Hashes, hashed
+from dvc_branchflow.drift.thresholds import Thresholds
 from dvc_branchflow.lazy import np
 from dvc_branchflow.stats.multiple import holm
 

@@ -7,10 +7,8 @@ behind who waits. Where forking is no good idea (other threads, other systems) o
 from __future__ import annotations
 
 import os
-import pickle
 import sys
 import threading
-import traceback
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -76,6 +74,8 @@ class _Child:
 
     def answer(self) -> _Answer:
         """Wait for the end."""
+        import pickle  # 3 ms, and most work is done by one process
+
         with os.fdopen(self._pipe, "rb") as pipe:
             said = pipe.read()
         os.waitpid(self._pid, 0)
@@ -103,6 +103,9 @@ class _Answer:
 
 
 def _work_and_end(work: Callable[[Any], Any], part: Sequence[Any], pipe: int) -> NoReturn:
+    import pickle
+    import traceback
+
     try:
         try:
             answer = _Answer(work(part))

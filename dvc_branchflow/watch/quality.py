@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from dvc_branchflow.drift.judging import Effect, Thresholds
+from dvc_branchflow.drift.judging import Effect
+from dvc_branchflow.drift.thresholds import Thresholds
 from dvc_branchflow.lazy import Bools, Floats, np
 from dvc_branchflow.stats.calibration import Bin, Reliability
 from dvc_branchflow.stats.intervals import Interval, mean, wilson

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
-from dvc_branchflow.drift.judging import Thresholds
+from dvc_branchflow.drift.thresholds import Thresholds
 from dvc_branchflow.errors import ConfigError
 from dvc_branchflow.plain import nearest
 from dvc_branchflow.watch.windows import parse_length

@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from dvc_branchflow.drift.judging import Effect, FeatureDrift, Thresholds
+from dvc_branchflow.drift.judging import Effect, FeatureDrift
 from dvc_branchflow.drift.sketches import Categories, Numbers, Sketch
+from dvc_branchflow.drift.thresholds import Thresholds
 from dvc_branchflow.lazy import np
 from dvc_branchflow.typed import encode
 from dvc_branchflow.watch.quality import Quality

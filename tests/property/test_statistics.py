@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from dvc_branchflow.assignment import SLOTS, Assignment, assign, slot
 from dvc_branchflow.drift.baseline import fit_baseline, judge_window, see_window
-from dvc_branchflow.drift.judging import Thresholds
 from dvc_branchflow.drift.sketches import tally
+from dvc_branchflow.drift.thresholds import Thresholds
 from dvc_branchflow.stats.calibration import Reliability
 from dvc_branchflow.stats.design import mismatch_p
 from dvc_branchflow.stats.intervals import newcombe, wilson

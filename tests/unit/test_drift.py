@@ -23,9 +23,9 @@ from dvc_branchflow.drift.effects import (
     wasserstein,
     wasserstein_noise,
 )
-from dvc_branchflow.drift.judging import Thresholds
 from dvc_branchflow.drift.sketches import Sample, number_bins
 from dvc_branchflow.drift.texts import area_under_curve, hashed, separability
+from dvc_branchflow.drift.thresholds import Thresholds
 from tests.support.flights import KINDS, chunk, flights, month, rows
 
 CALM = Thresholds()

@@ -12,8 +12,9 @@ import pyarrow as pa
 import pytest
 
 from dvc_branchflow.drift.baseline import Baseline, fit_baseline, judge_window, see_window
-from dvc_branchflow.drift.judging import Effect, FeatureDrift, Thresholds
+from dvc_branchflow.drift.judging import Effect, FeatureDrift
 from dvc_branchflow.drift.stored import baseline_json, parse_baseline
+from dvc_branchflow.drift.thresholds import Thresholds
 from dvc_branchflow.errors import ConfigError
 from dvc_branchflow.lazy import Lazy
 from dvc_branchflow.pages.monitor import check_page

@@ -41,7 +41,7 @@ COMMANDS: Mapping[str, str] = {
     "analysis report": "analysis.REPORT",
     "check": "judge.CHECK",
     "hooks": "setup.HOOKS",
-    "switch": "flow.SWITCH",
+    "switch": "checkout.SWITCH",
     "storage usage": "storage.USAGE",
     "storage verify": "storage.VERIFY",
     "storage repair": "storage.REPAIR",

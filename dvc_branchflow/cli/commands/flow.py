@@ -1,4 +1,4 @@
-"""Bringing branches up to date, and checking one out."""
+"""Bringing branches up to date."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import argparse
 from dvc_branchflow import (
     pins,
     runs,
-    switch,
 )
 from dvc_branchflow.cli.commands.base import (
     Arguments,
@@ -67,17 +66,6 @@ def _add_sync(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--all", action="store_true", help="dev branches as well")
 
 
-def _switch(args: Arguments, report: Report) -> Result:
-    project = open_project(args)
-    outcome = switch.switch(project, args.rev, report, dry_run=args.dry_run)
-    text = render.switched(outcome, applied=not args.dry_run, top=project.git.toplevel)
-    return Result(outcome, text)
-
-
-def _add_switch(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("rev", help="a branch, or a release's tag or any commit (detached)")
-
-
 PIN = Command(
     "pin",
     "set the upstream commits that a branch is built on",
@@ -107,14 +95,4 @@ SYNC = Command(
     "git branchflow sync --all",
     _add_sync,
     _sync,
-)
-
-SWITCH = Command(
-    "switch",
-    "check out a branch or release with exactly its data",
-    "Brings the data into the cache, then changes the checkout as `git switch` does, and "
-    "links the data in place. Refuses where something not committed would be lost.",
-    "git branchflow switch churn@v1.1.0",
-    _add_switch,
-    _switch,
 )

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from dvc_branchflow.cli.text import colour, count, short, table
 from dvc_branchflow.pins import PinOutcome
 from dvc_branchflow.runs import SyncStep
-from dvc_branchflow.switch import SwitchOutcome
 from dvc_branchflow.work.running import RunOutcome, RunPlan
 
 _SHOWN = 8
@@ -70,11 +68,3 @@ def synced(steps: Sequence[SyncStep]) -> str:
         detail = step.tag or short(step.commit)
         rows.append((step.branch, verdict, step.error.message if step.error else detail))
     return table(rows)
-
-
-def switched(outcome: SwitchOutcome, *, applied: bool, top: Path | None) -> str:
-    """Where the checkout is now."""
-    verb = "on" if applied else "would switch to"
-    return (
-        f"{verb} {outcome.rev} ({short(outcome.commit)}) with {count(outcome.outs, 'out')} in {top}"
-    )
