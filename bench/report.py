@@ -32,6 +32,7 @@ _TITLES = {
     "place": "Put a branch's files in place, 100 of them other ones",
     "run": "Run a stage that does nothing",
     "status": "Ask where things stand",
+    "storage": "Plan a garbage collection, and verify, over a long history",
     "templates": "Clean and split a partition with the templates",
     "transfer": "Push to an empty DVC remote, fetch into an empty cache",
     "verify": "Prove that every object is on S3",
@@ -82,6 +83,11 @@ _NOTES = {
         "The stages' scripts as they are laid, one partition, all of it new: `clean` is scan, "
         "duplicates and clean, `leaks` is prints and leaks. No stage may take more than 500 MiB; "
         "the bench stops where one does. The floor reads the bytes."
+    ),
+    "storage": (
+        "`ours` plans from every commit of every ref and lists the DVC remote (a directory); "
+        "`dvc gc -A --dry` does that over the commits. `ours, verify` holds all commits against "
+        "the remote, `dvc status -c` one. The floor is `git rev-list --all --objects` and `find`."
     ),
     "status": (
         "`git branchflow status` reports on all branches, `dvc status` and `git status` on one "

@@ -256,8 +256,8 @@ class Examiner:
         return times
 
     def _is_chosen(self, oid: Oid) -> bool:
-        if self._depth.share >= 1:
-            return True
+        if self._depth.share in {0.0, 1.0}:
+            return self._depth.share == 1.0
         salted = f"{self._depth.since} {oid}".encode()
         number = int.from_bytes(hashlib.blake2b(salted, digest_size=4).digest())
         return number / 2**32 < self._depth.share

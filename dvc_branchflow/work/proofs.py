@@ -31,8 +31,8 @@ class Proofs:
         """Return when this very copy was proven last, in seconds since the epoch; 0: never."""
         if part != self._part:
             self._load(part)
-        mark, seconds = self._known.get(key(stored.oid), (b"", 0.0))
-        return seconds if mark == _mark(stored) else 0.0
+        known = self._known.get(key(stored.oid)) if self._known else None
+        return known[1] if known and known[0] == _mark(stored) else 0.0
 
     def add(self, part: int, proven: Iterable[Stored], now: float) -> None:
         """Remember that copies are proven now."""
