@@ -93,6 +93,7 @@ class BucketTrash:
 
     def delete(self, doomed: Doomed, run: str) -> Deleted:
         """Delete condemned objects of a run for good."""
+        copies = doomed.at("trash")
         gone: list[Oid] = []
         refused: dict[Oid, str] = {}
 
@@ -104,9 +105,9 @@ class BucketTrash:
                 gone.append(copy.oid)
 
         with self._reached():
-            each(doomed.at("trash"), one_gone, Pace(self._jobs))
+            each(copies, one_gone, Pace(self._jobs))
             done = set(gone)
-            self._forget(Aside(run, copy) for copy in doomed.copies if copy.oid in done)
+            self._forget(Aside(run, copy) for copy in copies if copy.oid in done)
         return Deleted(tuple(gone), refused)
 
     # -- aside -------------------------------------------------------------------------------------

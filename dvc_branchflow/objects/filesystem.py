@@ -186,6 +186,21 @@ class FileSystemStore:
             ) from error
 
 
+def files_below(fs: Any, top: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield path and entry of every file below a folder; none where it is not there."""
+    fs.fs.invalidate_cache(top)
+    try:
+        entries = list(fs.ls(top, detail=True))
+    except FileNotFoundError:
+        return
+    for entry in entries:
+        path = f"{top}/{_name(entry)}"
+        if entry["type"] == "directory":
+            yield from files_below(fs, path)
+        else:
+            yield path, entry
+
+
 def _name(entry: Mapping[str, Any]) -> str:
     return str(entry["name"]).rstrip("/").rpartition("/")[2]
 

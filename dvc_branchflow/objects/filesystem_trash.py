@@ -11,7 +11,7 @@ from dvc_branchflow.model import Oid
 from dvc_branchflow.objects.aside import TRASH, Aside, Deleted, aside_key, aside_of, files_first
 from dvc_branchflow.objects.base import Stored, object_key
 from dvc_branchflow.objects.doomed import Doomed
-from dvc_branchflow.objects.filesystem import FileSystem, modified_seconds
+from dvc_branchflow.objects.filesystem import FileSystem, files_below, modified_seconds
 
 
 class FileSystemTrash:
@@ -19,14 +19,16 @@ class FileSystemTrash:
 
     def __init__(self, name: str, place: FileSystem) -> None:
         self._name = name
+        self._place = place
         self._root = place.root
         self._fs = place.fs.fs
 
     def set_aside(self, doomed: Doomed, run: str) -> list[Oid]:
         """Move condemned objects out of DVC's sight."""
         moved: list[Oid] = []
+        copies = doomed.at("objects")
         with self._reached():
-            for copy in doomed.at("objects"):
+            for copy in copies:
                 found = self._stored(object_key(copy.oid), copy.oid)
                 if found and _is_as(found, copy):
                     self._move(object_key(copy.oid), aside_key(run, copy.oid))
@@ -35,12 +37,9 @@ class FileSystemTrash:
 
     def listing(self) -> Iterator[Aside]:
         """Yield every object in the trash."""
-        top = f"{self._root}/{TRASH}"
         with self._reached():
-            self._fs.invalidate_cache()
-            entries = self._fs.find(top, detail=True) if self._fs.exists(top) else {}
-            for path, entry in entries.items():
-                found = aside_of(str(path).rpartition(f"{self._root.rstrip('/')}/")[2])
+            for path, entry in files_below(self._place.fs, f"{self._root}/{TRASH}"):
+                found = aside_of(path.removeprefix(f"{self._root}/"))
                 if found:
                     yield Aside(found[0], _read(found[1], entry))
 
@@ -60,8 +59,9 @@ class FileSystemTrash:
     def delete(self, doomed: Doomed, run: str) -> Deleted:
         """Delete condemned objects of a run for good."""
         gone: list[Oid] = []
+        copies = doomed.at("trash")
         with self._reached():
-            for copy in doomed.at("trash"):
+            for copy in copies:
                 found = self._stored(aside_key(run, copy.oid), copy.oid)
                 if found and _is_as(found, copy):
                     self._remove(aside_key(run, copy.oid))

@@ -16,7 +16,12 @@ from typing import Any, Protocol
 from dvc_branchflow.errors import StorageError
 from dvc_branchflow.objects.clients import bucket_client
 from dvc_branchflow.objects.config import RemoteConfig
-from dvc_branchflow.objects.filesystem import FileSystem, OpenFileSystem, modified_seconds
+from dvc_branchflow.objects.filesystem import (
+    FileSystem,
+    OpenFileSystem,
+    files_below,
+    modified_seconds,
+)
 
 HOME = "branchflow"
 _MAX_BYTES = 512 * 1024 * 1024
@@ -186,11 +191,8 @@ class FileSystemNotes:
         if not self._place.can_list:
             raise StorageError(f"{self._where} is of a kind that can't be listed")
         with _reached(self._where):
-            self._fs.invalidate_cache()
-            top = f"{self._place.root}/{folder}"
-            found = self._fs.find(top, detail=True) if self._fs.exists(top) else {}
-            for path, entry in found.items():
-                name = str(path).rpartition(f"{self._place.root.rstrip('/')}/")[2]
+            for path, entry in files_below(self._place.fs, f"{self._place.root}/{folder}"):
+                name = path.removeprefix(f"{self._place.root}/")
                 yield Note(name, int(entry["size"]), modified_seconds(entry))
 
     def read(self, name: str) -> bytes | None:

@@ -20,6 +20,7 @@ from dvc_branchflow.project import Project
 from dvc_branchflow.work.census import require_all_known
 from dvc_branchflow.work.graph import Graph
 from dvc_branchflow.work.leases import Lease, end_lease, utc, write_lease
+from dvc_branchflow.work.marks import Quiet
 from dvc_branchflow.work.reach import add_run_caches
 from dvc_branchflow.work.roots import Roots, add_roots
 from dvc_branchflow.work.stock import shared_remotes
@@ -69,11 +70,15 @@ def lease(
     now = time.time()
     until = utc(now + min(seconds or _LONGEST_SECONDS, _LONGEST_SECONDS)) if claimed else ""
     if not dry_run:
+        quiet = Quiet(project, report)
         for remote in remotes:
+            quiet.look(remote)
             if claimed:
                 write_lease(project.notes(remote), lease_id, _lease(project, now, until), claimed)
             else:
                 end_lease(project.notes(remote), lease_id)
+        if claimed and not quiet.holds():
+            report("a gc began meanwhile, which may not have seen the claim: see storage verify")
     return LeaseOutcome(remotes, len(claimed), until)
 
 
