@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -66,6 +67,18 @@ def oid_of(key: str) -> Oid | None:
 def is_md5(etag: str | None, oid: Oid) -> bool:
     """Whether a server's etag is the md5 of the content; on many it is, unless it encrypts."""
     return etag is not None and etag.strip('"') == oid[:32]
+
+
+@contextmanager
+def reached(where: str) -> Iterator[None]:
+    """Say of all that a client raises which place it was. Raises: StorageError."""
+    try:
+        yield
+    except StorageError:
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise StorageError(f"{where} can't be used: {reason[:240]}") from error
 
 
 def absent(oid: Oid, where: str) -> StorageError:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from dvc_branchflow.errors import StorageError
 from dvc_branchflow.model import Oid
-from dvc_branchflow.objects.base import PREFIX, Stored, absent, is_md5, object_key, oid_of
+from dvc_branchflow.objects.base import PREFIX, Stored, absent, is_md5, object_key, oid_of, reached
 from dvc_branchflow.objects.crew import MOST, Pace, each
 from dvc_branchflow.objects.files import CHUNK, md5, prove, require, save
 
@@ -180,18 +180,9 @@ class BucketStore:
                         modified = meta["last_modified"].timestamp()
                         yield Stored(oid, int(meta["size"]), modified, meta["e_tag"])
 
-    @contextmanager
-    def _reached(self) -> Iterator[None]:
-        """Say of all that obstore raises which DVC remote it was."""
-        try:
-            yield
-        except StorageError:
-            raise
-        except Exception as error:
-            reason = " ".join(str(error).split())
-            raise StorageError(
-                f"DVC remote '{self._name}' can't be used: {reason[:240]}"
-            ) from error
+    def _reached(self) -> AbstractContextManager[None]:
+        """Say of all that goes wrong there which DVC remote it was."""
+        return reached(f"DVC remote '{self._name}'")
 
 
 def _size_in_flight(item: tuple[Oid, Path]) -> int:

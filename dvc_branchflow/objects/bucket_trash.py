@@ -10,13 +10,13 @@ from __future__ import annotations
 import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from typing import Any
 
 from dvc_branchflow.errors import StorageError
 from dvc_branchflow.model import Oid
 from dvc_branchflow.objects.aside import TRASH, Aside, Deleted, aside_key, aside_of, files_first
-from dvc_branchflow.objects.base import Stored, object_key
+from dvc_branchflow.objects.base import Stored, object_key, reached
 from dvc_branchflow.objects.crew import MOST, Pace, each
 from dvc_branchflow.objects.doomed import Doomed
 
@@ -285,18 +285,9 @@ class BucketTrash:
             return None
         return meta
 
-    @contextmanager
-    def _reached(self) -> Iterator[None]:
-        """Say of all that clients raise which DVC remote it was."""
-        try:
-            yield
-        except StorageError:
-            raise
-        except Exception as error:
-            reason = " ".join(str(error).split())
-            raise StorageError(
-                f"DVC remote '{self._name}' can't be used: {reason[:240]}"
-            ) from error
+    def _reached(self) -> AbstractContextManager[None]:
+        """Say of all that goes wrong there which DVC remote it was."""
+        return reached(f"DVC remote '{self._name}'")
 
 
 def _is_as(meta: Mapping[str, Any], copy: Stored) -> bool:

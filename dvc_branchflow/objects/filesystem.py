@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Any
 
 from dvc_branchflow.errors import StorageError
 from dvc_branchflow.model import Oid
-from dvc_branchflow.objects.base import PREFIX, Stored, absent, object_key, oid_of
+from dvc_branchflow.objects.base import PREFIX, Stored, absent, object_key, oid_of, reached
 from dvc_branchflow.objects.config import RemoteConfig
 from dvc_branchflow.objects.crew import MOST, Pace, each
 from dvc_branchflow.objects.files import appearing, md5, prove, read
@@ -172,18 +172,9 @@ class FileSystemStore:
                 hint=f"make '{home}' there  # if it really is a new one",
             )
 
-    @contextmanager
-    def _reached(self) -> Iterator[None]:
-        """Say of all that file systems raise which DVC remote it was."""
-        try:
-            yield
-        except StorageError:
-            raise
-        except Exception as error:
-            reason = " ".join(str(error).split()) or type(error).__name__
-            raise StorageError(
-                f"DVC remote '{self._name}' can't be used: {reason[:240]}"
-            ) from error
+    def _reached(self) -> AbstractContextManager[None]:
+        """Say of all that goes wrong there which DVC remote it was."""
+        return reached(f"DVC remote '{self._name}'")
 
 
 def files_below(fs: Any, top: str) -> Iterator[tuple[str, Mapping[str, Any]]]:

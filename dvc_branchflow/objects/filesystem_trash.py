@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from typing import Any
 
-from dvc_branchflow.errors import StorageError
 from dvc_branchflow.model import Oid
 from dvc_branchflow.objects.aside import TRASH, Aside, Deleted, aside_key, aside_of, files_first
-from dvc_branchflow.objects.base import Stored, object_key
+from dvc_branchflow.objects.base import Stored, object_key, reached
 from dvc_branchflow.objects.doomed import Doomed
 from dvc_branchflow.objects.filesystem import FileSystem, files_below, modified_seconds
 
@@ -86,17 +85,9 @@ class FileSystemTrash:
         except FileNotFoundError:
             return None
 
-    @contextmanager
-    def _reached(self) -> Iterator[None]:
-        try:
-            yield
-        except StorageError:
-            raise
-        except Exception as error:
-            reason = " ".join(str(error).split()) or type(error).__name__
-            raise StorageError(
-                f"DVC remote '{self._name}' can't be used: {reason[:240]}"
-            ) from error
+    def _reached(self) -> AbstractContextManager[None]:
+        """Say of all that goes wrong there which DVC remote it was."""
+        return reached(f"DVC remote '{self._name}'")
 
 
 def _read(oid: Oid, entry: Any) -> Stored:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from dvc_branchflow.errors import StorageError
+from dvc_branchflow.objects.base import reached
 from dvc_branchflow.objects.clients import bucket_client
 from dvc_branchflow.objects.config import RemoteConfig
 from dvc_branchflow.objects.filesystem import (
@@ -146,7 +147,7 @@ class BucketNotes:
 
     def listing(self, folder: str) -> Iterator[Note]:
         """Yield the files below a folder."""
-        with _reached(self._where):
+        with reached(self._where):
             for batch in self._client.list(prefix=folder):
                 for meta in batch:
                     modified = meta["last_modified"].timestamp()
@@ -154,7 +155,7 @@ class BucketNotes:
 
     def read(self, name: str) -> bytes | None:
         """Return a file's content, None where it is not there."""
-        with _reached(self._where):
+        with reached(self._where):
             try:
                 response = self._client.get(name)
                 _require_small(int(response.meta["size"]), name, self._where)
@@ -164,14 +165,14 @@ class BucketNotes:
 
     def write(self, name: str, content: bytes) -> Note:
         """Write a file, over what is there."""
-        with _reached(self._where):
+        with reached(self._where):
             self._client.put(name, content, use_multipart=False)
             meta = self._client.head(name)
         return Note(name, int(meta["size"]), meta["last_modified"].timestamp())
 
     def remove(self, name: str) -> None:
         """Delete a file; one that is gone already is fine."""
-        with _reached(self._where):
+        with reached(self._where):
             try:
                 self._client.delete(name)
             except FileNotFoundError:
@@ -190,14 +191,14 @@ class FileSystemNotes:
         """Yield the files below a folder."""
         if not self._place.can_list:
             raise StorageError(f"{self._where} is of a kind that can't be listed")
-        with _reached(self._where):
+        with reached(self._where):
             for path, entry in files_below(self._place.fs, f"{self._place.root}/{folder}"):
                 name = path.removeprefix(f"{self._place.root}/")
                 yield Note(name, int(entry["size"]), modified_seconds(entry))
 
     def read(self, name: str) -> bytes | None:
         """Return a file's content, None where it is not there."""
-        with _reached(self._where):
+        with reached(self._where):
             try:
                 path = f"{self._place.root}/{name}"
                 self._fs.invalidate_cache()
@@ -209,7 +210,7 @@ class FileSystemNotes:
     def write(self, name: str, content: bytes) -> Note:
         """Write a file, over what is there; it appears whole."""
         path = f"{self._place.root}/{name}"
-        with _reached(self._where):
+        with reached(self._where):
             self._fs.makedirs(path.rpartition("/")[0], exist_ok=True)
             if self._place.appears_whole:
                 self._fs.pipe_file(path, content)
@@ -223,23 +224,11 @@ class FileSystemNotes:
 
     def remove(self, name: str) -> None:
         """Delete a file; one that is gone already is fine."""
-        with _reached(self._where):
+        with reached(self._where):
             try:
                 self._fs.rm_file(f"{self._place.root}/{name}")
             except FileNotFoundError:
                 return
-
-
-@contextmanager
-def _reached(where: str) -> Iterator[None]:
-    """Say of all that a client raises which place it was."""
-    try:
-        yield
-    except StorageError:
-        raise
-    except Exception as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise StorageError(f"{where} can't be used: {reason[:240]}") from error
 
 
 def _unless_missing(error: OSError) -> None:

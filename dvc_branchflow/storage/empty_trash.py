@@ -174,5 +174,5 @@ def _sum(steps: list[EmptyOutcome]) -> EmptyOutcome:
 
 def _needs(project: Project, grace_seconds: float, lost: tuple[str, ...], report: Report) -> Needs:
     needs = find_needs(project, report, now=time.time(), grace_seconds=grace_seconds, lost=lost)
-    require_all_known(needs.problems)
+    require_all_known(needs.problems, "storage empty-trash")
     return needs

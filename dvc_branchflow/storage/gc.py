@@ -77,7 +77,7 @@ def plan_gc(project: Project, request: GcRequest, report: Report) -> Plan:
     chosen = shared_remotes(project, request.remotes)
     census = take_census(project, report, grace_seconds=request.grace_seconds, lost=request.lost)
     try:
-        require_all_known(census.needs.problems)
+        require_all_known(census.needs.problems, "storage gc")
         return _written(project, census, chosen, request, report)
     finally:
         census.close()
@@ -227,7 +227,7 @@ class _Applier:
                 self._project, self._report, now=self._at_work.now,
                 grace_seconds=self._plan.grace_seconds, lost=self._plan.lost,
             )  # fmt: skip
-            require_all_known(needs.problems)
+            require_all_known(needs.problems, "storage gc")
         except BranchflowError as error:
             for name, found in asides.items():
                 self._trashes[name].bring_back(found)
@@ -255,7 +255,7 @@ def _rehearsed(project: Project, plan: Plan, planned: Stock, report: Report) -> 
 
 def _census(project: Project, plan: Plan, now: float, report: Report) -> Census:
     census = take_census(project, report, now=now, grace_seconds=plan.grace_seconds, lost=plan.lost)
-    require_all_known(census.needs.problems)
+    require_all_known(census.needs.problems, "storage gc")
     return census
 
 

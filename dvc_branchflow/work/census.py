@@ -136,8 +136,12 @@ def find_needs(
     )
 
 
-def require_all_known(problems: Sequence[Problem]) -> None:
-    """Raise StorageError where something can't be read that may name what is needed."""
+def require_all_known(problems: Sequence[Problem], command: str = "") -> None:
+    """Raise StorageError where something can't be read that may name what is needed.
+
+    Args:
+        command: the one that takes `--lost`, for the hint; empty: none does.
+    """
     if not problems:
         return
     more = f"; and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
@@ -145,7 +149,7 @@ def require_all_known(problems: Sequence[Problem]) -> None:
     way = " ".join(f"--lost {one}" for one in ids[:_SHOWN]) if all(ids) else ""
     raise StorageError(
         f"what is needed is not all known: {'; '.join(map(str, problems[:_SHOWN]))}{more}",
-        hint=f"bring it back, or give it up with `{way}`" if way else None,
+        hint=f"git branchflow {command} {way}  # gives it up" if way and command else None,
     )
 
 

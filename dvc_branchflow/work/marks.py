@@ -31,6 +31,7 @@ _BEAT_SECONDS = 10.0
 _LOST_SECONDS = 40.0  # without a beat a gc stops by itself, long before anybody calls it dead
 _DEAD_SECONDS = 90.0
 _POLL_SECONDS = 1.0
+_AGAIN = "run the command again"
 _PATIENCE_SECONDS = 900.0
 
 
@@ -114,11 +115,11 @@ class AtWork:
     def require(self) -> None:
         """Raise StorageError where the mark is not fresh or not ours: pushes may not see it."""
         if time.time() - self._fresh > _LOST_SECONDS:
-            raise StorageError("the mark of this gc grew old: it was held up", hint="run it again")
+            raise StorageError("the mark of this gc grew old: it was held up", hint=_AGAIN)
         for name, notes in self._notes.items():
             found = _parsed(notes.read(MARK), name)
             if found is None or found.token != self._mark.token:
-                raise StorageError(f"another gc began on DVC remote '{name}'", hint="run it again")
+                raise StorageError(f"another gc began on DVC remote '{name}'", hint=_AGAIN)
 
     def drain(self, seconds: float) -> None:
         """Wait for the pushes that did not see the mark."""

@@ -20,6 +20,8 @@ from dvc_branchflow.model import Oid
 from dvc_branchflow.objects import Stored
 
 SCHEMA = "branchflow/plan/1"
+_NEW_PLAN = "git branchflow storage gc  # makes a new one"
+_END = "sha256 "
 FOLDER = "plans"
 Kind = Literal["gc", "empty-trash"]
 _LINE = re.compile(r"(\d+) ([0-9a-f]{12}|-) ([0-9a-f]{32}(?:\.dir)?) (\d+) (\S+) (-|\S+) (-|\S+)")
@@ -173,7 +175,10 @@ def read_plan(path: Path) -> tuple[Plan, Iterator[Line]]:
             digest.update(last)
             last = piece
     if last != f"sha256 {digest.hexdigest()}\n".encode():
-        raise ConfigError(f"plan '{path}' is not as it was written", hint="make a new one")
+        raise ConfigError(
+            f"plan '{path}' is not as it was written",
+            hint=_NEW_PLAN,
+        )
     with path.open("rb") as file:
         plan = _parsed(file.readline(), path, digest.hexdigest())
     return plan, _lines(path, list(plan.remotes))
@@ -188,7 +193,10 @@ def _parsed(content: bytes, path: Path, digest: str) -> Plan:
     try:
         body: Any = json.loads(content.decode("utf-8", "surrogateescape"))
         if body.pop("schema") != SCHEMA:
-            raise ConfigError(f"plan '{path}' is of another version", hint="make a new one")
+            raise ConfigError(
+                f"plan '{path}' is of another version",
+                hint=_NEW_PLAN,
+            )
         body |= {
             "groups": tuple(Group(**group) for group in body["groups"]),
             "lost": tuple(body["lost"]), "young": tuple(body["young"]),
@@ -203,9 +211,12 @@ def _lines(path: Path, remotes: list[str]) -> Iterator[Line]:
     with path.open("rb") as file:
         file.readline()
         for line in file:
-            match = _LINE.fullmatch(line.decode().rstrip("\n"))
+            text = line.decode().rstrip("\n")
+            if text.startswith(_END):
+                return
+            match = _LINE.fullmatch(text)
             if match is None:
-                return  # the digest
+                raise ConfigError(f"plan '{path}' has a line that is none", hint=_NEW_PLAN)
             number, run, oid, size, modified, etag, version = match.groups()
             stored = Stored(Oid(oid), int(size), float(modified), _said(etag), _said(version))
             yield Line(remotes[int(number)], stored, "" if run == "-" else run)

@@ -112,7 +112,7 @@ def require_all_history(project: Project) -> None:
     if survey.is_partial(git):
         raise FlowError(
             "this is a partial clone, which lacks objects; what is needed can't be known here",
-            hint="work in a full clone: git clone URL",
+            hint="git clone URL  # without --filter",
         )
     if (git.common_dir / "info" / "grafts").exists():
         raise FlowError("'.git/info/grafts' hides a part of the history", hint="git replace --help")

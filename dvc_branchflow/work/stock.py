@@ -120,12 +120,13 @@ def require_same_places(project: Project, urls: Mapping[str, str]) -> None:
         if remote is None or remote.url != url:
             raise StorageError(
                 f"DVC remote '{name}' is not where the plan found it, at '{url}'",
-                hint="make a new plan",
+                hint="git branchflow storage gc  # makes a new plan",
             )
 
 
 def _line(one: Stored) -> str:
-    return f"{one.oid} {one.size_bytes} {one.modified_seconds!r} {one.etag or ''}\n"
+    etag = "_".join((one.etag or "").split())  # whatever a server makes of it, one word
+    return f"{one.oid} {one.size_bytes} {one.modified_seconds!r} {etag}\n"
 
 
 def _stored(line: str) -> Stored:

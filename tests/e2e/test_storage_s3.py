@@ -22,7 +22,7 @@ from dvc_branchflow.storage.verify import verify
 from dvc_branchflow.work.verification import VerifyRequest
 from tests.support.depot import Depot, lay_depot, md5
 from tests.support.repos import Shell
-from tests.support.rows import DATA, garbage
+from tests.support.rows import DATA, garbage, released
 from tests.support.servers import FaultyProxy, S3Server, seaweedfs
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("as_user")]
@@ -110,20 +110,11 @@ def make_team(server: S3Server, tmp_path: Path, env: dict[str, str]) -> Callable
     return make
 
 
-def needed_objects(depot: Depot) -> set[str]:
-    depot.branch("stable/x")
-    oid = depot.point("tree", DATA)
-    other = depot.point("a.csv", "a file")
-    depot.commit()
-    depot.push("stable/x")
-    return {oid, other, *(md5(text.encode()) for text in DATA.values())}
-
-
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_gc_and_the_way_back_and_the_end(make_team: Callable[..., Team], kind: str) -> None:
     team = make_team(kind)
     unneeded = garbage(team.depot)
-    needed = needed_objects(team.depot)
+    needed = released(team.depot)
     team.upload()
     plan = team.plan()
     outcome = team.apply(plan)
@@ -162,7 +153,7 @@ def test_content_is_proven_by_etag_and_damage_is_found_and_repaired(
     make_team: Callable[..., Team],
 ) -> None:
     team = make_team("plain")
-    needed_objects(team.depot)
+    released(team.depot)
     team.upload()
     found = verify(team.project, VerifyRequest(), quiet)
     assert (found.proven, found.left, found.read_bytes) == (4, 0, 0)
@@ -179,7 +170,7 @@ def test_content_is_proven_by_etag_and_damage_is_found_and_repaired(
 def test_wrong_keys_are_unknown_and_never_empty(make_team: Callable[..., Team]) -> None:
     team = make_team("plain")
     garbage(team.depot)
-    needed_objects(team.depot)
+    released(team.depot)
     team.upload()
     plan = team.plan()
     before = team.stored()
@@ -199,7 +190,7 @@ def test_a_bad_network_loses_nothing_and_the_same_command_finishes(
     with FaultyProxy(server) as proxy:
         team = make_team(kind, through=proxy.server)
         unneeded = garbage(team.depot)
-        needed = needed_objects(team.depot)
+        needed = released(team.depot)
         team.upload()
         plan = team.plan()
         n_cut = 0

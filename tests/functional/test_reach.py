@@ -70,7 +70,7 @@ def test_a_commit_that_cant_be_read_is_a_problem_until_it_is_given_up(
     assert not others
     assert sha[:10] in str(problem)
     with pytest.raises(StorageError, match="not all known") as error:
-        require_all_known([problem])
+        require_all_known([problem], "storage gc")
     assert f"--lost {problem.id}" in str(error.value.hint)
     assert not census_of(depot, lost=[problem.id]).needs.problems
 

@@ -20,7 +20,7 @@ from dvc_branchflow.storage.verify import verify
 from dvc_branchflow.work.verification import VerifyRequest
 from tests.support.depot import Depot, lay_depot, md5, object_path
 from tests.support.repos import Shell, missing_from_directory_remote
-from tests.support.rows import DATA, garbage
+from tests.support.rows import DATA, garbage, released
 
 pytestmark = pytest.mark.usefixtures("as_user")
 TRIES = 60
@@ -142,21 +142,12 @@ def until_done(act: Callable[[], Any], check: Callable[[], None]) -> int:
     raise AssertionError("it never ended well")
 
 
-def needed_objects(depot: Depot) -> set[str]:
-    depot.branch("stable/x")
-    oid = depot.point("tree", DATA)
-    other = depot.point("a.csv", "a file")
-    depot.commit()
-    depot.push("stable/x")
-    return {oid, other, *(md5(text.encode()) for text in DATA.values())}
-
-
 @pytest.mark.parametrize("seed", range(8))
 def test_a_gc_through_errors_and_cut_bodies_loses_nothing_and_finishes(
     depot: Depot, make_flaky: Callable[[int], Flaky], seed: int
 ) -> None:
     unneeded = garbage(depot)
-    needed = needed_objects(depot)
+    needed = released(depot)
     flaky = make_flaky(seed)
 
     def nothing_is_lost() -> None:
@@ -191,7 +182,7 @@ def test_listings_that_are_old_hide_nothing_needed_and_doom_nothing_new(
     depot: Depot, make_flaky: Callable[[int], Flaky]
 ) -> None:
     unneeded = garbage(depot)
-    needed = needed_objects(depot)
+    needed = released(depot)
     flaky = make_flaky(0)
     stray = next(oid for oid in sorted(unneeded) if not oid.endswith(".dir"))
     key = f"files/md5/{stray[:2]}/{stray[2:]}"
@@ -211,7 +202,7 @@ def test_listings_that_are_old_hide_nothing_needed_and_doom_nothing_new(
 def test_verify_and_repair_say_nothing_wrong_through_errors(
     depot: Depot, make_flaky: Callable[[int], Flaky], seed: int
 ) -> None:
-    needed_objects(depot)
+    released(depot)
     flaky = make_flaky(seed)
     flaky.errors = 0.05
     found: list[Any] = []
@@ -230,7 +221,7 @@ def test_verify_and_repair_say_nothing_wrong_through_errors(
 def test_a_server_that_says_no_is_no_empty_one(
     depot: Depot, make_flaky: Callable[[int], Flaky]
 ) -> None:
-    needed_objects(depot)
+    released(depot)
     flaky = make_flaky(0)
     flaky.errors = 1.0
     for act in (

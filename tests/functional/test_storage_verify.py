@@ -359,7 +359,7 @@ def test_repair_ends_with_1_where_nobody_has_it(depot: Depot) -> None:
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (["--sample", "0.5"], "add --deep"),
+        (["--sample", "0.5"], "verify --deep"),
         (["--deep", "--sample", "2"], "no share"),
         (["--deep", "--budget", "soon"], "no amount"),
         (["no-such-ref"], "is no commit, branch or tag"),

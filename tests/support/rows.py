@@ -354,6 +354,16 @@ ROWS: Mapping[str, Row] = {
 }  # fmt: skip
 
 
+def released(depot: Depot) -> set[str]:
+    """What the tip of a pushed stable branch needs: a directory and a file."""
+    depot.branch("stable/x")
+    oid = depot.point("tree", DATA)
+    other = depot.point("a.csv", "a file")
+    depot.commit()
+    depot.push("stable/x")
+    return _everything(oid, other)
+
+
 def garbage(depot: Depot) -> set[str]:
     """Objects of a branch that was deleted everywhere, and some that no commit ever named."""
     depot.branch("dev/gone")

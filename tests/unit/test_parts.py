@@ -29,9 +29,7 @@ def test_each_id_comes_back_from_its_part_with_its_number(tmp_path: Path) -> Non
 def test_a_listing_comes_back_as_it_was(tmp_path: Path) -> None:
     stock = Stock(["a", "b"], tmp_path)
     folder = Oid("d" * 32 + ".dir")
-    listed = [
-        Stored(oid, n, n + 0.125, f'"x {n}"' if n % 2 else None) for n, oid in enumerate(OIDS)
-    ]
+    listed = [Stored(oid, n, n + 0.125, f'"x{n}"' if n % 2 else None) for n, oid in enumerate(OIDS)]
     stock.add("a", [*listed, Stored(folder, 5, 1.5, None)])
     stock.add("b", listed[:10])
     found = [

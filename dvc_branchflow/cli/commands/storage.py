@@ -57,7 +57,10 @@ def _repair(args: Arguments, report: Report) -> Result:
 def _verify_request(args: Arguments) -> VerifyRequest:
     seconds, max_bytes = args.budget
     if (args.sample < 1 or args.budget != (None, None)) and not args.deep:
-        raise UsageError("'--sample' and '--budget' say how much to read", hint="add --deep")
+        raise UsageError(
+            "'--sample' and '--budget' say how much to read",
+            hint="git branchflow storage verify --deep",
+        )
     return VerifyRequest(tuple(args.refs), args.deep, args.sample, seconds, max_bytes)
 
 
@@ -126,7 +129,7 @@ def _empty(args: Arguments, report: Report) -> Result:
 
 def _grace(args: Arguments) -> float:
     if args.grace is None:
-        raise UsageError("a grace period has an end", hint="--grace 14d")
+        raise UsageError("a grace period has an end", hint="git branchflow storage gc --grace 14d")
     return float(args.grace)
 
 
