@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,17 +16,16 @@ from tests.support.killer import kill_at, kill_points, run_to_end
 from tests.support.repos import Shell
 
 pytestmark = pytest.mark.slow
-N_STRAYS = 300
-SCRIPT = """\
+N_STRAYS = 1000
+Kill = Callable[[list[str]], bool]
+GC = """\
 import sys
 from pathlib import Path
 from dvc_branchflow.project import Project
-from dvc_branchflow.storage.{module} import {name}
-options = {options}
-{name}(Project.open(Path(".")), *sys.argv[1:], print, **options)
-print("done", flush=True)
+from dvc_branchflow.storage.gc import apply_gc
+say = lambda text: print(text, flush=True)
+apply_gc(Project.open(Path(".")), sys.argv[1], say, drain_seconds=0.0)
 """
-GC = SCRIPT.format(module="gc", name="apply_gc", options={"drain_seconds": 0.0})
 BACK = """\
 from pathlib import Path
 from dvc_branchflow.project import Project
@@ -55,29 +55,46 @@ def test_a_killed_gc_and_a_killed_undelete_lose_nothing(
     for n in range(N_STRAYS):
         depot.file(f"stray {n}", depot.store)
     whole = depot.stored()
-    plan = plan_gc(Project.open(depot.repo), GcRequest(grace_seconds=0.0), lambda _: None)
-    collect = [sys.executable, "-c", GC, plan.run]
     restore = [sys.executable, "-c", BACK]
-    full = run_to_end(collect, env, depot.repo)
-    assert full.returncode == 0, full.output
-    assert depot.stored() == needed
-    back = run_to_end(restore, env, depot.repo)
-    assert back.returncode == 0, back.output
-    assert depot.stored() == whole
-    n_killed = 0
-    for said in ("objects to set aside", "reading refs"):
-        n_killed += kill_when(depot.sh, collect, said)
+
+    def collect() -> list[str]:
+        """A gc by a plan of its own: what was brought back is not what an older plan listed."""
+        request = GcRequest(grace_seconds=0.0)
+        plan = plan_gc(Project.open(depot.repo), request, lambda _: None)
+        assert plan.objects == N_STRAYS
+        return [sys.executable, "-c", GC, plan.run]
+
+    def finish(command: list[str], expected: set[str]) -> float:
+        done = run_to_end(command, env, depot.repo)
+        assert done.returncode == 0, done.output
+        assert depot.stored() == expected
+        return done.duration_seconds
+
+    def in_trash() -> bool:
+        return len(depot.stored()) < len(whole)
+
+    def nothing_is_lost() -> None:
         assert needed <= depot.stored()
         assert everything(depot) == whole
-    for command, seconds in ((collect, full.duration_seconds), (restore, back.duration_seconds)):
-        for delay in kill_points(seconds, 4):
-            n_killed += kill_at(command, env, depot.repo, delay)
-            assert needed <= depot.stored()
-            assert everything(depot) == whole
-    assert n_killed >= 4
-    plan = plan_gc(Project.open(depot.repo), GcRequest(grace_seconds=0.0), lambda _: None)
-    again = run_to_end([sys.executable, "-c", GC, plan.run], env, depot.repo)
-    assert again.returncode == 0, again.output
-    assert depot.stored() == needed
-    assert run_to_end(restore, env, depot.repo).returncode == 0
-    assert depot.stored() == whole
+
+    def by_clock(delay: float) -> Kill:
+        return lambda command: kill_at(command, env, depot.repo, delay)
+
+    gc_seconds, back_seconds = finish(collect(), needed), finish(restore, whole)
+    said: list[Kill] = [
+        lambda command: kill_when(depot.sh, command, "to set aside"),
+        lambda command: kill_when(depot.sh, command, in_trash),
+    ]
+    n_killed = 0
+    for kill in [*said, *(by_clock(delay) for delay in kill_points(gc_seconds, 3))]:
+        command = collect()
+        n_killed += kill(command)
+        nothing_is_lost()
+        finish(command, needed)
+        finish(restore, whole)
+    assert n_killed >= len(said)
+    for delay in kill_points(back_seconds, 2):
+        finish(collect(), needed)
+        kill_at(restore, env, depot.repo, delay)
+        nothing_is_lost()
+        finish(restore, whole)
