@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -55,6 +56,9 @@ class Refs(NamedTuple):
 
     direct: dict[str, Ref]
     symbolic: dict[str, str]
+
+
+_FETCH_PAUSES_SECONDS = (0.1, 0.2, 0.4, 0.8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -400,11 +404,20 @@ class Git:
     def fetch(self, git_remote: str) -> None:
         """Bring the remote's branches and release tags to `refs/remotes` and `refs/tags`.
 
-        Raises: GitError: the git remote can't be reached.
+        Another process of this clone may be moving the same refs; then it is tried again.
+        Raises: GitError: the git remote can't be reached, or a ref stays locked.
         """
         refspec = f"+refs/heads/*:refs/remotes/{git_remote}/*"
-        done = self.run("fetch", "--quiet", "--prune", "--no-write-fetch-head", "--no-auto-gc",
-                        git_remote, refspec, check=False)  # fmt: skip
+        args = ("fetch", "--quiet", "--prune", "--no-write-fetch-head", "--no-auto-gc")
+        for pause_seconds in (*_FETCH_PAUSES_SECONDS, None):
+            done = self.run(*args, git_remote, refspec, check=False)
+            if (
+                done.returncode == 0
+                or pause_seconds is None
+                or b"cannot lock ref" not in done.stderr
+            ):
+                break
+            time.sleep(pause_seconds)
         if done.returncode:
             raise GitError(
                 f"can't fetch from git remote '{git_remote}': {_last_line(done.stderr)}",
