@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import secrets
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -177,6 +178,7 @@ def _draft(project: Project, release: Release, data: CommitData, tolerance: floa
         seconds=0.0,
         who=project.git.identity(),
         when=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        id=secrets.token_hex(8),
     )
 
 

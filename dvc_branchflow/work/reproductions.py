@@ -51,6 +51,7 @@ class Reproduction:
         metrics: `FILE:NAME` → value.
         environment: platform, CPUs and versions, of the release and of the reproduction.
         reason: why it failed.
+        id: its own; without it, two of one second could be the very same commit, and count as one.
     """
 
     tag: str
@@ -66,6 +67,7 @@ class Reproduction:
     who: str
     when: str
     reason: str | None = None
+    id: str = ""
     schema: str = field(default=SCHEMA)
 
     def to_json(self) -> str:

@@ -179,6 +179,7 @@ def test_two_reproductions_at_once_are_both_on_record(flow_repo: Flow) -> None:
     assert [end.returncode for end in ended] == [0, 0, 0], ended
     tags = sorted(str(record["tag"]) for record in records(flow_repo))
     assert tags == [FIRST_TAG, FIRST_TAG, SECOND_TAG]
+    assert len({record["id"] for record in records(flow_repo)}) == 3
 
 
 def test_a_killed_reproduction_leaves_nothing_bad_and_the_same_again_finishes(
