@@ -13,10 +13,10 @@ demo: $(VENV)/stamp-demo
 	$(RUN) git branchflow demo build/demo
 
 test: $(VENV)/stamp-test lint
-	$(RUN) pytest -n $(WORKERS) --dist loadfile
+	$(RUN) pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 test-fast: $(VENV)/stamp-test lint
-	$(RUN) pytest -n $(WORKERS) --dist loadfile -m "not slow"
+	$(RUN) pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "not slow"
 
 lint: $(VENV)/stamp-test
 	$(RUN) ruff check .
