@@ -141,7 +141,10 @@ def test_two_syncs_at_once_refuse_a_worse_model_once(flow_repo: Flow, where: str
     before = flow_repo.refs()
     ended = at_once(verb(flow_repo, "sync"), verb(other, "sync"))
     assert [end.returncode for end in ended] == [1, 1], "\n---\n".join(e.output for e in ended)
-    assert sorted("was refused at" in end.output for end in ended) == [False, True]
+    # In two clones both can make the very same commit in one second: then both refused it first.
+    first = ["was refused at" not in end.output for end in ended]
+    assert any(first), "\n---\n".join(end.output for end in ended)
+    assert where == "two clones" or not all(first)
     after = flow_repo.refs()
     assert {name for name in after if after[name] != before.get(name)} == {"refs/heads/main"}
     main = f"{before['refs/heads/main']}..{after['refs/heads/main']}"
