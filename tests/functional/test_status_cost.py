@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+
 import pytest
 
-from dvc_branchflow import git as git_module
 from dvc_branchflow.git import Change, Git, NewCommit
 from dvc_branchflow.git.batch import BatchReader
 from dvc_branchflow.model import RefUpdate, Sha
@@ -40,19 +41,19 @@ def lay(git: Git, n_branches: int) -> None:
 def looked(git: Git, monkeypatch: pytest.MonkeyPatch) -> tuple[FlowStatus, int, list[Sha]]:
     """The status, the processes that it started, and the objects that were read."""
     started, read = 0, []
-    spawn, ask = git_module._spawn, BatchReader._ask
+    start, ask = subprocess.Popen.__init__, BatchReader._ask
 
-    def counted_spawn(*args, **options):
+    def counted_start(*args, **options):
         nonlocal started
         started += 1
-        return spawn(*args, **options)
+        start(*args, **options)
 
     def counted_ask(self, what, shas):
         if what == "contents":
             read.extend(shas)
         return ask(self, what, shas)
 
-    monkeypatch.setattr(git_module, "_spawn", counted_spawn)
+    monkeypatch.setattr(subprocess.Popen, "__init__", counted_start)
     monkeypatch.setattr(BatchReader, "_ask", counted_ask)
     found = status(Project(Git.discover(git.git_dir.parent)))
     monkeypatch.undo()
