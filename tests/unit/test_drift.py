@@ -167,6 +167,7 @@ def _changed(columns: dict[str, Any], change: str, strength: float) -> dict[str,
     return {**columns, "carrier": pa.array(np.where(hit, "ZZ", columns["carrier"].to_pylist()))}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", STRENGTHS)
 def test_a_known_change_is_found_the_sooner_the_stronger_it_is(change: str) -> None:
     """The table in docs/explanation/statistics.md: how many of 20 windows of a size are flagged."""
@@ -191,6 +192,7 @@ def test_a_known_change_is_found_the_sooner_the_stronger_it_is(change: str) -> N
     assert all(weak <= strong for weak, strong in pairwise(sum(found[s]) for s in sorted(found)))
 
 
+@pytest.mark.slow
 def test_a_thousand_quiet_windows_give_hardly_a_false_alarm() -> None:
     draw = np.random.default_rng(7)
     year = chunk(flights())
@@ -203,6 +205,7 @@ def test_a_thousand_quiet_windows_give_hardly_a_false_alarm() -> None:
     assert alarms < 10
 
 
+@pytest.mark.slow
 def test_without_thresholds_the_level_holds() -> None:
     """With thresholds at zero only the noise stands between a quiet window and an alarm."""
     draw = np.random.default_rng(8)
@@ -225,6 +228,7 @@ def test_without_thresholds_the_level_holds() -> None:
     assert alarms <= 20
 
 
+@pytest.mark.slow
 def test_ten_million_rows_are_streamed_and_a_trivial_shift_is_no_finding() -> None:
     def chunks(shift: float) -> Any:
         draw = np.random.default_rng(9)

@@ -156,6 +156,7 @@ def test_intervals_of_means_hold_the_truth_as_often_as_they_say() -> None:
     assert 0.94 < _share_holding(1, [welch(*pair) for pair in pairs]) < 0.96
 
 
+@pytest.mark.slow
 def test_the_bootstrap_misses_on_both_sides_alike_where_values_are_skewed() -> None:
     draw = np.random.default_rng(7)
     one, other = draw.standard_exponential((1000, 40)), draw.standard_exponential((1000, 300))
@@ -218,6 +219,7 @@ def _ever_wrong(one: np.ndarray, other: np.ndarray, scale: float) -> tuple[float
     return sequential / len(one), fixed / 500
 
 
+@pytest.mark.slow
 def test_verdicts_of_means_stay_valid_in_ten_thousand_analyses_that_peek() -> None:
     draw = np.random.default_rng(9)
     shape = (ANALYSES, LOOKS, 40)
@@ -228,6 +230,7 @@ def test_verdicts_of_means_stay_valid_in_ten_thousand_analyses_that_peek() -> No
     assert fixed > 0.1  # what peeking at the usual interval does
 
 
+@pytest.mark.slow
 def test_verdicts_of_rare_rates_stay_valid_in_ten_thousand_analyses_that_peek() -> None:
     draw = np.random.default_rng(10)
     hits = draw.binomial(40, 0.02, (2, ANALYSES, LOOKS)).cumsum(axis=2)
