@@ -209,7 +209,7 @@ def _message(outcome: CheckOutcome, new: Sequence[Check]) -> str:
 def _notify(env: Environment, report: Report) -> None:
     """Tell of open alerts that nobody was told of yet, and note on the branch that it is done.
 
-    At least once: who is killed between the two tells again.
+    At least once: who is killed between the two tells again, under the same key.
     """
     target = env.spec.rule.watch.notify
     if target is None:
@@ -218,7 +218,7 @@ def _notify(env: Environment, report: Report) -> None:
     for alert in all_alerts(env):
         if alert.is_open and alert.notified is None:
             try:
-                tell(target, encode(alert))
+                tell(target, alert.id, encode(alert))
             except RunError as error:
                 report(f"nobody was told of alert {alert.id}: {error.message}")
                 continue

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.server
 import json
 import re
+import signal
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -164,7 +165,7 @@ def test_late_labels_have_their_windows_judged_again_and_both_verdicts_stay(watc
 class _Inbox(http.server.BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.server.got.append(json.loads(body))  # type: ignore[attr-defined]
+        self.server.got.append((self.headers["Idempotency-Key"], json.loads(body)))  # type: ignore[attr-defined]
         self.send_response(self.server.answer)  # type: ignore[attr-defined]
         self.end_headers()
 
@@ -186,18 +187,26 @@ def test_each_alert_is_told_once_by_webhook_or_command(watched: Flow) -> None:
         for _ in range(2):
             _check(watched, FIRST, code=1)
         server.shutdown()
-        assert [alert["kind"] for alert in server.got] == ["data", "data"]  # type: ignore[attr-defined]
+        keys, told = zip(*server.got, strict=True)  # type: ignore[attr-defined]
     (alert,) = watched.result("monitor", "alerts")
+    assert [one["kind"] for one in told] == ["data", "data"]
+    assert keys == (f'"{alert["id"]}"',) * 2
     assert alert["notified"]
-    told = watched.root / "told"
-    _watch_again = watched.sh.git("show", "origin/main:branchflow.yaml")
-    text = re.sub(r"notify: '[^']*'", f"notify: 'cat >> {told}'", _watch_again)
+    # The first time, whoever asked is killed before it can note that somebody was told.
+    told, lived = watched.root / "told", watched.root / "lived"
+    command = (
+        f"echo $BRANCHFLOW_ALERT >> {told}; test -e {lived} || {{ touch {lived}; kill -9 $PPID; }}"
+    )
+    text = watched.sh.git("show", "origin/main:branchflow.yaml")
+    text = re.sub(r"notify: '[^']*'", f"notify: '{command}'", text)
     edit(watched, "main", {"branchflow.yaml": text + "\n"}, "Tell by command")
     watched.branchflow("monitor", "ack", alert["id"], "--reason", "seen")
     _log(watched, logged_rows(400, start="2026-11-09T00:00:00", shift=3, prefix="s"))
+    watched.branchflow("monitor", "check", "prod", "--window", SECOND, code=128 + signal.SIGKILL)
     for _ in range(2):
         _check(watched, SECOND, code=1)
-    assert told.read_text(encoding="utf-8").count('"kind": "data"') == 1
+    (alert,) = watched.result("monitor", "alerts")
+    assert told.read_text(encoding="utf-8").split() == [alert["id"]] * 2
 
 
 def test_an_environment_may_live_in_a_repository_of_its_own(
