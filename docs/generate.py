@@ -50,7 +50,17 @@ from dvc_branchflow.monitor import check as monitor_check
 from dvc_branchflow.monitor import label, log
 from dvc_branchflow.policy import catalog, places
 from dvc_branchflow.stats import intervals
-from dvc_branchflow.storage import empty_trash, gc, lease, repair, trace, undelete, usage, verify
+from dvc_branchflow.storage import (
+    empty_trash,
+    gc,
+    lease,
+    mirror,
+    repair,
+    trace,
+    undelete,
+    usage,
+    verify,
+)
 from dvc_branchflow.watch import alerts, quality, settings, verdicts
 from dvc_branchflow.work import (
     appending,
@@ -203,6 +213,7 @@ _RESULTS: Mapping[str, tuple[str, tuple[type, ...]]] = {
         (verify.Verification, verification.Finding, verify.ReleaseProof),
     ),
     "storage repair": ("RepairOutcome", (repair.RepairOutcome, repair.Repaired)),
+    "storage mirror": ("MirrorOutcome", (mirror.MirrorOutcome, verification.Finding)),
     "storage gc": (
         "Plan; with `--apply PLAN --yes` GcOutcome",
         (plans.Plan, plans.Group, gc.GcOutcome),

@@ -61,14 +61,14 @@ def verify(project: Project, request: VerifyRequest, report: Report) -> Verifica
     Raises: StorageError: a DVC remote is away: then nothing is known.
     """
     verified = verify_refs(project, request, report)
-    found, graph = verified.found, verified.graph
-    findings = [verified.finding(bad) for bad in found.bad.values()]
+    asked, found = verified.asked, verified.found
+    findings = [asked.finding(bad) for bad in found.bad.values()]
     return Verification(
-        refs=len(graph.holders),
+        refs=len(asked.graph.holders),
         objects=found.objects,
         size_bytes=found.size_bytes,
         findings=tuple(sorted(findings, key=lambda one: (one.path, one.remote))),
-        unknown=tuple(map(str, verified.problems)),
+        unknown=tuple(map(str, asked.problems)),
         proven=found.proven,
         left=found.left,
         read_bytes=found.read_bytes,
@@ -77,15 +77,14 @@ def verify(project: Project, request: VerifyRequest, report: Report) -> Verifica
 
 
 def _releases(verified: Verified) -> Iterator[ReleaseProof]:
-    graph, found = verified.graph, verified.found
+    graph, found = verified.asked.graph, verified.found
+    required = verified.asked.question.required
     for holder in graph.holders:
         if holder.kind is not Kind.TAG or parse_tag(holder.name) is None:
             continue
         bit = graph.bit(holder)
         proofs = [
-            proof
-            for one, proof in zip(verified.required, found.proofs, strict=True)
-            if one.tips & bit
+            proof for one, proof in zip(required, found.proofs, strict=True) if one.tips & bit
         ]
         is_whole = not any(bad.tips & bit for bad in found.bad.values())
         oldest = min(proofs, default=0.0)

@@ -132,6 +132,13 @@ class Examiner:
 
         Raises: StorageError: a DVC remote is away in the middle of it, so that nothing is known.
         """
+        for _ in self.steps(report):
+            pass
+        self.name_files(self.found.bad.values())
+        return self.found
+
+    def steps(self, report: Report) -> Iterator[None]:
+        """Do the same step by step, for who can't hold all that is bad; see `take`."""
         said = self._now
         for part in range(COUNT):
             self._examine(part)
@@ -140,11 +147,17 @@ class Examiner:
                 report(
                     f"examined {part + 1} of {COUNT} parts, {self.found.read_bytes:,} bytes read"
                 )
+            yield
         self._add_up()
         for part, remote in sorted(self._suspects):
             self._pin_down(part, remote)
-        self._name_files()
-        return self.found
+        yield
+
+    def take(self) -> list[Bad]:
+        """Return what was found bad since the last time, and forget it; see `name_files`."""
+        bad = list(self.found.bad.values())
+        self.found.bad.clear()
+        return bad
 
     # -- by listing --------------------------------------------------------------------------------
 
@@ -316,10 +329,10 @@ class Examiner:
             known.mask |= one.mask
             known.tips |= one.tips
 
-    def _name_files(self) -> None:
+    def name_files(self, found: Iterable[Bad]) -> None:
         """Give what lies in a directory its whole path."""
         inside: defaultdict[Oid, list[Bad]] = defaultdict(list)
-        for bad in self.found.bad.values():
+        for bad in found:
             if bad.within != bad.oid:
                 inside[bad.within].append(bad)
         for folder, files in inside.items():

@@ -10,8 +10,8 @@ import hashlib
 import json
 import time
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dvc_branchflow.model import Branch, Oid, Sha
@@ -68,17 +68,24 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
-class Verified:
-    """What was found, and for whom it counts.
+class Asked:
+    """What refs and the histories behind them ask for.
 
     Attributes:
+        question: what to look for, and on which DVC remotes.
+        homes: object that a file names itself → the DVC remotes that it belongs on.
         problems: what can't be told, such as metadata that can't be read.
     """
 
     graph: Graph
-    required: Sequence[Required]
-    found: Examined
+    question: Question
+    homes: Mapping[Oid, Sequence[str]]
     problems: tuple[Problem, ...]
+
+    @property
+    def remotes(self) -> list[str]:
+        """The DVC remotes to look at."""
+        return sorted({str(one.remote) for one in self.question.required})
 
     def finding(self, bad: Bad) -> Finding:
         """Return an object that is bad, with the names of who needs it."""
@@ -88,14 +95,43 @@ class Verified:
         return Finding(bad.kind, bad.oid, bad.remote, bad.path, bad.why, refs, bad.commit)
 
 
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """What was asked, and what was found."""
+
+    asked: Asked
+    found: Examined
+
+
 def verify_refs(project: Project, request: VerifyRequest, report: Report) -> Verified:
     """Examine what refs and the histories behind them ask for.
 
     Raises: StorageError: a DVC remote is away. GitError, FlowError: refs or history are.
     """
+    asked = ask(project, request.refs, report)
+    stock = take_stock(project, asked.remotes, report)
+    digest = hashlib.sha256("\0".join(sorted(request.refs)).encode()).hexdigest()[:12]
+    pass_file = project.state_dir / "proofs" / f"pass-{digest}.json"
+    found = Examiner(project, stock, asked.question, _depth(request, pass_file)).run(report)
+    if request.deep and request.share >= 1 and not found.left:
+        pass_file.unlink(missing_ok=True)
+    asked.question.parts.close()
+    stock.close()
+    return Verified(asked, found)
+
+
+def ask(project: Project, refs: Sequence[str], report: Report, *, at: str | None = None) -> Asked:
+    """Find out what refs and the histories behind them ask for.
+
+    Args:
+        refs: branches, tags or commits; none: all branches and tags.
+        at: the DVC remote that all of it is to lie on; None: each object where it belongs.
+    Raises: StorageError: a DVC remote is away that has a manifest. GitError, FlowError: refs or
+        history are.
+    """
     require_all_history(project)
     project.refresh()
-    roots = _roots(project, request.refs)
+    roots = _roots(project, refs)
     graph = Graph(project.git, roots)
     bits: defaultdict[Sha, int] = defaultdict(int)
     for holder, tips in roots.tips.items():
@@ -104,22 +140,29 @@ def verify_refs(project: Project, request: VerifyRequest, report: Report) -> Ver
     gone = find_gone(graph, roots, lines_of(project, roots), time.time())
     required, problems = find_required(project, graph, bits, gone)
     known, homeless = _with_remote(project, required)
-    remotes = sorted({str(one.remote) for one in known})
+    homes: defaultdict[Oid, list[str]] = defaultdict(list)
+    for one in known:
+        homes[one.oid].append(str(one.remote))
+    if at is not None:
+        known, homeless = _all_at(required, at), []
     numbers: dict[Oid, list[int]] = {}
     for number, one in enumerate(known):
         numbers.setdefault(one.oid, []).append(number)
-    stock = take_stock(project, remotes, report)
+    remotes = sorted({home for listed in homes.values() for home in listed})
     tags = {oid: tag for tag, oid in enumerate(numbers)}
-    parts, unread = files_behind(project, tags, remotes, report)
+    parts, unread = files_behind(project, tags, [*remotes, *([at] if at else [])], report)
     question = Question(known, parts, tuple(numbers.values()), unread)
-    asked = hashlib.sha256("\0".join(sorted(request.refs)).encode()).hexdigest()[:12]
-    pass_file = project.state_dir / "proofs" / f"pass-{asked}.json"
-    found = Examiner(project, stock, question, _depth(request, pass_file)).run(report)
-    if request.deep and request.share >= 1 and not found.left:
-        pass_file.unlink(missing_ok=True)
-    parts.close()
-    stock.close()
-    return Verified(graph, known, found, (*problems, *homeless))
+    return Asked(graph, question, homes, (*problems, *homeless))
+
+
+def _all_at(required: Iterable[Required], remote: str) -> list[Required]:
+    """The same objects, each of them once, as if they belonged on one DVC remote."""
+    found: dict[Oid, Required] = {}
+    for one in required:
+        known = found.setdefault(one.oid, replace(one, remote=remote))
+        known.mask |= one.mask
+        known.tips |= one.tips
+    return list(found.values())
 
 
 def _roots(project: Project, refs: Sequence[str]) -> Roots:

@@ -45,6 +45,7 @@ COMMANDS: Mapping[str, str] = {
     "storage usage": "storage.USAGE",
     "storage verify": "storage.VERIFY",
     "storage repair": "storage.REPAIR",
+    "storage mirror": "mirror.MIRROR",
     "storage gc": "storage.GC",
     "storage undelete": "storage.UNDELETE",
     "storage empty-trash": "storage.EMPTY_TRASH",

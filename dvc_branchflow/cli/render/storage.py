@@ -28,7 +28,7 @@ def used(found: Usage, price: float | None) -> str:
         lines.append(f"on more than one DVC remote: {_amount(found.duplicates)}")
     if found.unneeded.objects:
         lines.append(f"needed by nothing: {_amount(found.unneeded)}; see git branchflow storage gc")
-    return "\n".join([*lines, *_unknown(found.unknown)])
+    return "\n".join([*lines, *unknown(found.unknown)])
 
 
 def traced(found: Trace) -> str:
@@ -43,15 +43,15 @@ def traced(found: Trace) -> str:
     lines += [line for use in found.uses for line in _use(use)]
     if not found.uses:
         lines.append("  nothing needs it")
-    return "\n".join([*lines, *_unknown(found.unknown)])
+    return "\n".join([*lines, *unknown(found.unknown)])
 
 
 def verified(found: Verification, *, deep: bool) -> str:
     """What is missing or damaged, and how sure it is."""
-    lines = [line for one in found.findings[:_LISTED] for line in _finding(one)]
+    lines = [line for one in found.findings[:_LISTED] for line in finding(one)]
     if len(found.findings) > _LISTED:
         lines.append(f"and {count(len(found.findings) - _LISTED, 'more object')}; --json lists all")
-    lines += _unknown(found.unknown)
+    lines += unknown(found.unknown)
     there = f"{count(found.objects, 'object')}, {size(found.size_bytes)}"
     bad = count(len(found.findings), "object")
     verdict = f"{bad} missing or damaged" if found.findings else "all there"
@@ -70,13 +70,14 @@ def repaired(outcome: RepairOutcome, *, applied: bool) -> str:
         f"{verb} {printable(one.path)} on {one.remote} from {one.source}"
         for one in outcome.repaired[:_LISTED]
     ]
-    lines += [line for one in outcome.left[:_LISTED] for line in _finding(one)]
-    lines += _unknown(outcome.unknown)
+    lines += [line for one in outcome.left[:_LISTED] for line in finding(one)]
+    lines += unknown(outcome.unknown)
     left = f", {count(len(outcome.left), 'object')} left" if outcome.left else ""
     return "\n".join([*lines, f"{verb} {count(len(outcome.repaired), 'object')}{left}"])
 
 
-def _finding(one: Finding) -> Iterable[str]:
+def finding(one: Finding) -> Iterable[str]:
+    """What is not as it has to be, and for whom."""
     what = colour(one.kind, "bad")
     yield f"{what} on {one.remote}: {printable(one.path)}"
     yield f"  {one.oid}: {printable(one.why)}"
@@ -225,7 +226,8 @@ def _use(use: Use) -> Iterable[str]:
         yield f"    and {count(len(use.origins) - _SHOWN, 'more commit')}"
 
 
-def _unknown(problems: Sequence[str]) -> list[str]:
+def unknown(problems: Sequence[str]) -> list[str]:
+    """What can't be told."""
     lines = [colour(f"unknown: {printable(problem)}", "bad") for problem in problems[:_SHOWN]]
     more = len(problems) - _SHOWN
     return [*lines, *([colour(f"unknown: {more} more", "bad")] if more > 0 else [])]

@@ -1,0 +1,136 @@
+"""`storage mirror`: a further DVC remote gets all that refs need, proven, and is held to it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dvc_branchflow.errors import StorageError
+from dvc_branchflow.project import Project
+from dvc_branchflow.storage.mirror import mirror
+from tests.functional.conftest import branchflow
+from tests.support.depot import Depot, lay_depot, md5, object_path
+from tests.support.repos import Shell, missing_from_directory_remote
+from tests.support.rows import DATA, garbage
+
+pytestmark = pytest.mark.usefixtures("as_user")
+ONE, FILE, OLD = (md5(text.encode()) for text in (DATA["one.csv"], "a file", "old"))
+REMOTES = ("store", "backup", "other")
+
+
+@pytest.fixture
+def depot(tmp_path: Path, sh: Shell) -> Depot:
+    """A directory and a file with an older version, garbage, and nothing in the cache."""
+    depot = lay_depot(tmp_path / "team", sh, remotes=REMOTES)
+    garbage(depot)
+    depot.branch("stable/x")
+    depot.point("a.csv", "old")
+    depot.commit()
+    depot.point("tree", DATA)
+    depot.point("a.csv", "a file")
+    depot.commit()
+    depot.push()
+    forget_cache(depot)
+    return depot
+
+
+def forget_cache(depot: Depot) -> None:
+    for path in depot.cache.rglob("*"):
+        if path.is_file():
+            path.unlink()
+
+
+def done(depot: Depot, *refs: str, **options: bool) -> Any:
+    return mirror(Project.open(depot.repo), "backup", refs, lambda _: None, **options)
+
+
+def damage(root: Path, oid: str, content: bytes = b"?") -> None:
+    path = object_path(root, oid)
+    path.chmod(0o644)
+    path.write_bytes(content)
+
+
+def needed(depot: Depot) -> set[str]:
+    tree = depot.pointer("tree", DATA, depot.base / "aside")[0]
+    return {tree, FILE, OLD, *(md5(text.encode()) for text in DATA.values())}
+
+
+def test_a_mirror_gets_what_refs_need_and_nothing_else(depot: Depot) -> None:
+    check = ("--json", "storage", "mirror", "backup", "--check")
+    before = branchflow(depot.sh, *check)
+    assert (before.returncode, depot.stored("backup")) == (1, set())
+    result = json.loads(before.stdout)["result"]
+    assert (result["lacking"], result["objects"]) == (5, 0)
+    assert {one["path"] for one in result["findings"]} == {
+        "a.csv", "tree", "tree/one.csv", "tree/two.csv",
+    }  # fmt: skip
+    assert "would copy 5 objects" in branchflow(
+        depot.sh, "storage", "mirror", "backup", "--dry-run"
+    ).stdout  # fmt: skip
+    assert depot.stored("backup") == set()
+    copied = branchflow(depot.sh, "storage", "mirror", "backup")
+    assert copied.returncode == 0, copied.stderr
+    assert "copied 5 objects" in copied.stdout
+    assert "all there: 5 objects" in copied.stdout
+    assert depot.stored("backup") == needed(depot)
+    assert missing_from_directory_remote(depot.repo, depot.base / "backup") == []
+    assert branchflow(depot.sh, *check).returncode == 0
+
+
+def test_it_goes_on_where_it_stopped_and_leaves_the_cache_as_it_is(depot: Depot) -> None:
+    assert done(depot, "stable/x~1").copied == 1
+    assert done(depot).copied == 4
+    assert done(depot).copied == 0
+    cached = {f.parent.name + f.name for f in (depot.cache / "files").rglob("*") if f.is_file()}
+    assert all(oid.endswith(".dir") for oid in cached)
+
+
+def test_only_a_good_copy_is_taken_wherever_it_lies(depot: Depot) -> None:
+    depot.file("a file", depot.cache, depot.base / "other")
+    depot.file("old", depot.base / "other")
+    depot.file(DATA["one.csv"], depot.cache)
+    damage(depot.cache, FILE, b"a lie!")
+    damage(depot.store, FILE, b"a lie!")
+    object_path(depot.store, OLD).unlink()
+    object_path(depot.store, ONE).unlink()
+    assert done(depot).is_whole
+    assert missing_from_directory_remote(depot.repo, depot.base / "backup") == []
+
+
+def test_what_nobody_has_is_named_and_its_directory_is_not_called_whole(depot: Depot) -> None:
+    damage(depot.store, ONE)
+    outcome = done(depot)
+    assert {one.path for one in outcome.findings} == {"tree", "tree/one.csv"}
+    assert (outcome.copied, outcome.lacking) == (3, 2)
+    assert not any(oid.endswith(".dir") for oid in depot.stored("backup"))
+    assert branchflow(depot.sh, "storage", "mirror", "backup").returncode == 1
+
+
+def test_a_copy_of_the_wrong_size_is_found_and_replaced(depot: Depot) -> None:
+    done(depot)
+    for oid in (ONE, FILE):
+        damage(depot.base / "backup", oid, b"longer than it was")
+    looked = done(depot, dry_run=True)
+    assert {(one.kind, one.path) for one in looked.findings} == {
+        ("damaged", "a.csv"), ("damaged", "tree/one.csv"),
+    }  # fmt: skip
+    assert done(depot).copied == 2
+    assert missing_from_directory_remote(depot.repo, depot.base / "backup") == []
+
+
+@pytest.mark.parametrize("away", ["backup", "store"])
+def test_a_dvc_remote_that_is_away_is_unknown_and_nothing_is_claimed(
+    depot: Depot, away: str
+) -> None:
+    (depot.base / away).rename(depot.base / "unmounted")
+    outcome = branchflow(depot.sh, "storage", "mirror", "backup")
+    assert outcome.returncode == 3
+    assert f"DVC remote '{away}' can't be reached" in outcome.stderr
+
+
+def test_a_place_that_the_team_does_not_know_is_refused(depot: Depot) -> None:
+    with pytest.raises(StorageError, match="'elsewhere' is no DVC remote"):
+        mirror(Project.open(depot.repo), "elsewhere", (), lambda _: None)
