@@ -210,7 +210,7 @@ _RESULTS: Mapping[str, tuple[str, tuple[type, ...]]] = {
     ),
     "storage verify": (
         "Verification",
-        (verify.Verification, verification.Finding, verify.ReleaseProof),
+        (verify.Verification, verification.Finding, verify.ReleaseProof, verify.CopyCount),
     ),
     "storage repair": ("RepairOutcome", (repair.RepairOutcome, repair.Repaired)),
     "storage mirror": ("MirrorOutcome", (mirror.MirrorOutcome, verification.Finding)),
@@ -412,6 +412,7 @@ _DEFAULTS = {
     "from": "clean: the raw branches; split: the clean ones; dev and stable: the split ones",
     "code": "stable: the first dev pattern with `{}` for its `*`; needed where there is no `*`",
     "remote": "DVC's default remote",
+    "copies": "1",
     "partition": "`%Y-%m`",
     "sample": "none: all of the data",
     "model": "what `*` matched, else the last part of the name",
@@ -453,6 +454,7 @@ out. An unknown key is an error that names the nearest known one. Editors check 
 | `version` | {top["version"]["description"]} |
 | `tracking` | {top["tracking"]["description"]} Default: `main`. |
 | `branches` | {top["branches"]["description"]} |
+| `mirrors` | {top["mirrors"]["description"]} Default: none. |
 | `retention` | {top["retention"]["description"]} Default: `forever` for all. |
 
 ## Under a branch

@@ -26,6 +26,7 @@ _TOP_KEYS: Mapping[str, str] = {
     "version": "Version of this file's format: 1.",
     "tracking": "The branch that holds this file and collects the run records.",
     "branches": "Name or pattern (at most one `*`) → what the branch is for.",
+    "mirrors": "DVC remotes that `storage mirror` fills; what lies there counts as a copy.",
     "retention": "How long `storage gc` keeps what only old commits need: `30d`, `12w`, `1y`.",
 }
 _RETENTION_KEYS: Mapping[str, str] = {
@@ -50,6 +51,11 @@ _BRANCH_KEYS: Mapping[str, dict[str, Any]] = {
         "description": "Where a stable branch gets its code; `{}` is what `*` matched.",
     },
     "remote": {"type": "string", "description": "The DVC remote of the branch's outs."},
+    "copies": {
+        "type": "integer",
+        "minimum": 1,
+        "description": "On how many DVC remotes, its own and `mirrors`, each object has to lie.",
+    },
     "partition": {
         "type": ["string", "null"],
         "description": "strftime format, a size as '50 GiB', or 'none' for one directory.",
@@ -123,6 +129,7 @@ class BranchRule:
     upstreams: tuple[str, ...] = ()
     code: str | None = None
     remote: str | None = None
+    copies: int = 1
     partition: str | None = "%Y-%m"
     sample: float | None = None
     model: str | None = None
@@ -150,6 +157,7 @@ class FlowConfig:
     tracking: Branch
     rules: tuple[BranchRule, ...]
     retention: Retention = field(default_factory=Retention)
+    mirrors: tuple[str, ...] = ()
 
     def rule_for(self, branch: str) -> BranchRule | None:
         """Return the entry for a branch: its own name first, then the longest pattern."""
@@ -181,9 +189,12 @@ def parse_config(document: Mapping[str, Any]) -> FlowConfig:
     roles = {name: _role(name, body) for name, body in entries.items()}
     rules = tuple(_rule(name, entries[name], roles) for name in entries)
     _no_shared_data(rules)
+    mirrors = _mirrors(document.get("mirrors"))
+    for rule in rules:
+        _enough_places(rule, mirrors)
     if not any(rule.pattern == tracking for rule in rules):
         rules = (BranchRule(tracking, Role.MAIN), *rules)
-    return FlowConfig(Branch(tracking), rules, _retention(document.get("retention")))
+    return FlowConfig(Branch(tracking), rules, _retention(document.get("retention")), mirrors)
 
 
 def config_schema() -> dict[str, Any]:
@@ -202,6 +213,12 @@ def config_schema() -> dict[str, Any]:
                 "type": "object",
                 "description": _TOP_KEYS["branches"],
                 "additionalProperties": branch,
+            },
+            "mirrors": {
+                "type": "array",
+                "items": {"type": "string"},
+                "uniqueItems": True,
+                "description": _TOP_KEYS["mirrors"],
             },
             "retention": {
                 "type": "object",
@@ -275,6 +292,7 @@ def _rule(name: str, body: Mapping[str, Any], roles: Mapping[str, Role]) -> Bran
         upstreams=_upstreams(where, role, body, roles),
         code=_code(where, name, role, body, roles),
         remote=body.get("remote"),
+        copies=_copies(where, role, body),
         partition=_partition(where, body),
         sample=_sample(where, role, body),
         model=body.get("model"),
@@ -338,6 +356,34 @@ def _partition(where: str, body: Mapping[str, Any]) -> str | None:
     if not isinstance(value, str) or not ("%" in value or _SIZE.fullmatch(value)):
         raise _wrong(f"{where}.partition", f"{value!r} is no time format, size or 'none'")
     return value
+
+
+def _copies(where: str, role: Role, body: Mapping[str, Any]) -> int:
+    value = body.get("copies", 1)
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise _wrong(f"{where}.copies", f"{value!r} is no whole number above 0")
+    if role is Role.MAIN and value > 1:
+        raise _wrong(f"{where}.copies", "a main branch has no outs")
+    return value
+
+
+def _mirrors(value: object) -> tuple[str, ...]:
+    """The names of DVC remotes, lower case as DVC takes them."""
+    if value is None:
+        return ()
+    if not isinstance(value, list) or not all(isinstance(one, str) and one for one in value):
+        raise _wrong("mirrors", "has to be a list of names of DVC remotes")
+    names = tuple(one.lower() for one in value)
+    if len(set(names)) < len(names):
+        raise _wrong("mirrors", "names a DVC remote twice")
+    return names
+
+
+def _enough_places(rule: BranchRule, mirrors: tuple[str, ...]) -> None:
+    others = [name for name in mirrors if name != (rule.remote or "").lower()]
+    if rule.copies > 1 + len(others):
+        found = f"needs {rule.copies - 1} DVC remotes under 'mirrors', which has {len(others)}"
+        raise _wrong(f"branches.{rule.pattern}.copies", found)
 
 
 def _sample(where: str, role: Role, body: Mapping[str, Any]) -> float | None:

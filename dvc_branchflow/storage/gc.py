@@ -163,6 +163,9 @@ def _unneeded(census: Census, explainer: Explainer) -> Iterator[tuple[Copy, Reas
 def _notes(project: Project, census: Census) -> Iterator[str]:
     for lease in census.needs.ended:
         yield f"the lease of {lease.who} for {lease.where} ended at {lease.until}"
+    for rule in project.config.rules:
+        if rule.copies > 1:
+            yield f"copies of '{rule.pattern}' that there have to be: {rule.copies}"
     retention = project.config.retention
     for name, seconds in (
         *((f"{role} branches", period) for role, period in retention.roles.items()),

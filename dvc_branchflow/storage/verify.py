@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -10,7 +11,13 @@ from dvc_branchflow.versions import parse_tag
 from dvc_branchflow.work.leases import utc
 from dvc_branchflow.work.roots import Kind
 from dvc_branchflow.work.transfer import Report
-from dvc_branchflow.work.verification import Finding, Verified, VerifyRequest, verify_refs
+from dvc_branchflow.work.verification import (
+    Finding,
+    Verified,
+    VerifyRequest,
+    rule_of,
+    verify_refs,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +35,20 @@ class ReleaseProof:
 
 
 @dataclass(frozen=True, slots=True)
+class CopyCount:
+    """How many copies the objects of some branches have.
+
+    Attributes:
+        branches: the name or pattern in the config.
+        wanted: how many each has to have. fewest: how many that one has that has fewest.
+    """
+
+    branches: str
+    wanted: int
+    fewest: int
+
+
+@dataclass(frozen=True, slots=True)
 class Verification:
     """What was found on the DVC remotes.
 
@@ -36,6 +57,7 @@ class Verification:
         objects, size_bytes: what they need and what is there; each copy counts.
         proven: how many of these hold what their id says. left: how many are not proven yet.
         read_bytes: what was read for that.
+        copies: of branches that ask for more than one.
         unknown: what can't be told.
     """
 
@@ -48,6 +70,7 @@ class Verification:
     left: int
     read_bytes: int
     releases: tuple[ReleaseProof, ...]
+    copies: tuple[CopyCount, ...]
 
     @property
     def is_good(self) -> bool:
@@ -73,7 +96,26 @@ def verify(project: Project, request: VerifyRequest, report: Report) -> Verifica
         left=found.left,
         read_bytes=found.read_bytes,
         releases=tuple(_releases(verified)),
+        copies=tuple(_copies(project, verified)),
     )
+
+
+def _copies(project: Project, verified: Verified) -> Iterator[CopyCount]:
+    graph, required = verified.asked.graph, verified.asked.question.required
+    masks: defaultdict[str, int] = defaultdict(int)
+    for holder in graph.holders:
+        rule = rule_of(project, holder)
+        if rule:
+            masks[rule.pattern] |= graph.bit(holder)
+    for rule in project.config.rules:
+        mask = masks[rule.pattern] if rule.copies > 1 else 0
+        counts = [
+            count
+            for one, count in zip(required, verified.found.copies, strict=True)
+            if one.mask & mask
+        ]
+        if counts:
+            yield CopyCount(rule.pattern, rule.copies, min(counts))
 
 
 def _releases(verified: Verified) -> Iterator[ReleaseProof]:
@@ -86,6 +128,6 @@ def _releases(verified: Verified) -> Iterator[ReleaseProof]:
         proofs = [
             proof for one, proof in zip(required, found.proofs, strict=True) if one.tips & bit
         ]
-        is_whole = not any(bad.tips & bit for bad in found.bad.values())
+        is_whole = not any(bad.tips & bit and not bad.is_copy for bad in found.bad.values())
         oldest = min(proofs, default=0.0)
         yield ReleaseProof(holder.name, is_whole, utc(oldest) if oldest and is_whole else "")

@@ -55,6 +55,7 @@ class Bad:
         path: the out that asks for it. commit: the oldest one that has it there.
         within: the directory that lists it; the object itself where none does.
         mask, tips: the refs whose histories and whose tips ask for it (see `Graph`).
+        is_copy: it is a further copy that is bad there, on a mirror.
     """
 
     kind: Kind
@@ -66,6 +67,7 @@ class Bad:
     within: Oid
     mask: int
     tips: int
+    is_copy: bool = False
 
 
 @dataclass
@@ -79,6 +81,7 @@ class Examined:
         read_bytes: what was read for that now.
         left: how many are not proven yet.
         proofs: when the last of the objects of each of `required` was proven; 0: one never was.
+        copies: how many copies the object of each of `required` has that has fewest.
     """
 
     objects: int = 0
@@ -88,6 +91,7 @@ class Examined:
     read_bytes: int = 0
     left: int = 0
     proofs: list[float] = field(default_factory=list)
+    copies: list[int] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,12 +103,16 @@ class Question:
         parts: the files behind `groups`, each with the number of its group.
         groups: the numbers in `required` of those that ask for the same object.
         unread: directories whose manifest can't be had → why.
+        copies: how many copies each of `required` has to have.
+        mirrors: DVC remote → the others on which a further copy of what it holds may lie.
     """
 
     required: Sequence[Required]
     parts: KeyParts
     groups: Sequence[Sequence[int]]
     unread: Mapping[Oid, str]
+    copies: Sequence[int]
+    mirrors: Mapping[str, Sequence[str]]
 
 
 class Examiner:
@@ -125,7 +133,10 @@ class Examiner:
         for number, one in enumerate(self._asked):
             if one.oid.endswith(".dir"):
                 self._folders[part_of(one.oid)].append(number)
-        self.found = Examined(proofs=[self._now] * len(self._asked))
+        most = 1 + max(map(len, question.mirrors.values()), default=0)
+        self.found = Examined(
+            proofs=[self._now] * len(self._asked), copies=[most] * len(self._asked)
+        )
 
     def run(self, report: Report) -> Examined:
         """Examine everything.
@@ -174,6 +185,8 @@ class Examiner:
                 self._count(pair, numbers, size)
             if size is not None and pair[0] in self._question.unread:
                 self._bad(pair, numbers, "unread", self._question.unread[pair[0]])
+        sizes = {pair: stored.size_bytes for pair, stored in listed.items()} | late
+        self._count_copies(asked, sizes)
         there = {pair: listed[pair] for pair in asked if pair in listed}
         times = self._prove(part, there, asked)
         for pair, numbers in asked.items():
@@ -222,6 +235,33 @@ class Examiner:
                 self._sums[number] += size_bytes
             elif self._manifest_bytes(oid) not in {None, size_bytes}:
                 self._suspects[part_of(oid), pair[1]].add(oid)
+
+    def _count_copies(
+        self, asked: Mapping[_Pair, Sequence[int]], sizes: Mapping[_Pair, int]
+    ) -> None:
+        """Look for further copies on the mirrors; name the first ones that lack one."""
+        mirrors = self._question.mirrors
+        wanted = {pair: max(self._question.copies[n] for n in asked[pair]) for pair in asked}
+        places = {
+            (oid, remote): [(oid, mirror) for mirror in mirrors.get(remote, ())]
+            for (oid, remote), number in wanted.items()
+            if number > 1
+        }
+        unlisted = [pair for pairs in places.values() for pair in pairs if pair not in sizes]
+        sizes = {**sizes, **self._by_name(unlisted)} if unlisted else sizes
+        for own, pairs in places.items():
+            right = {sizes[own]} if own in sizes else {sizes.get(pair) for pair in pairs}
+            good = [pair for pair in pairs if pair in sizes and sizes[pair] in right]
+            count = (own in sizes) + len(good)
+            for number in asked[own]:
+                self.found.copies[number] = min(self.found.copies[number], count)
+            bad = [pair for pair in pairs if pair not in good]
+            why = f"it is one of the {wanted[own]} copies that there have to be"
+            for pair in bad[: max(wanted[own] - 1 - len(good), 0)]:
+                if pair in sizes:
+                    self._bad(pair, asked[own], "damaged", "its size is another one", is_copy=True)
+                else:
+                    self._bad(pair, asked[own], "missing", why, is_copy=True)
 
     def _manifest_bytes(self, oid: Oid) -> int | None:
         try:
@@ -315,16 +355,27 @@ class Examiner:
 
     # -- what is bad -------------------------------------------------------------------------------
 
-    def _bad(self, pair: _Pair, numbers: Sequence[int], kind: Kind, why: str) -> None:
+    def _bad(
+        self,
+        pair: _Pair,
+        numbers: Sequence[int],
+        kind: Kind,
+        why: str,
+        *,
+        is_copy: bool = False,
+    ) -> None:
         oid, remote = pair
         for number in numbers:
             one = self._asked[number]
-            self._is_holed[number] = True
-            self.found.proofs[number] = 0.0
+            if not is_copy:
+                self._is_holed[number] = True
+                self.found.proofs[number] = 0.0
             known = self.found.bad.get(pair)
             if known is None or (one.tips and not known.tips):
                 mask, tips = (known.mask, known.tips) if known else (0, 0)
-                known = Bad(kind, why, oid, remote, one.path, one.commit, one.oid, mask, tips)
+                known = Bad(
+                    kind, why, oid, remote, one.path, one.commit, one.oid, mask, tips, is_copy
+                )
                 self.found.bad[pair] = known
             known.mask |= one.mask
             known.tips |= one.tips

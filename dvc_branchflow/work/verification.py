@@ -14,15 +14,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from dvc_branchflow.model import Branch, Oid, Sha
+from dvc_branchflow.config import BranchRule
+from dvc_branchflow.model import Branch, Oid, Role, Sha
 from dvc_branchflow.project import Project
+from dvc_branchflow.versions import parse_tag
 from dvc_branchflow.work.census import lines_of
 from dvc_branchflow.work.examining import Bad, Depth, Examined, Examiner, Question
 from dvc_branchflow.work.graph import Graph
 from dvc_branchflow.work.reach import files_behind, find_gone
 from dvc_branchflow.work.required import Required, find_required
 from dvc_branchflow.work.roots import Holder, Kind, Problem, Roots, require_all_history
-from dvc_branchflow.work.stock import take_stock
+from dvc_branchflow.work.stock import shared_remotes, take_stock
 from dvc_branchflow.work.transfer import Report
 
 _NAMED = 12
@@ -85,7 +87,8 @@ class Asked:
     @property
     def remotes(self) -> list[str]:
         """The DVC remotes to look at."""
-        return sorted({str(one.remote) for one in self.question.required})
+        mirrors = {name for names in self.question.mirrors.values() for name in names}
+        return sorted({str(one.remote) for one in self.question.required} | mirrors)
 
     def finding(self, bad: Bad) -> Finding:
         """Return an object that is bad, with the names of who needs it."""
@@ -151,8 +154,41 @@ def ask(project: Project, refs: Sequence[str], report: Report, *, at: str | None
     remotes = sorted({home for listed in homes.values() for home in listed})
     tags = {oid: tag for tag, oid in enumerate(numbers)}
     parts, unread = files_behind(project, tags, [*remotes, *([at] if at else [])], report)
-    question = Question(known, parts, tuple(numbers.values()), unread)
+    copies = [1] * len(known) if at else _copies_wanted(project, graph, known)
+    mirrors = _mirrors(project, remotes) if max(copies, default=1) > 1 else {}
+    question = Question(known, parts, tuple(numbers.values()), unread, copies, mirrors)
     return Asked(graph, question, homes, (*problems, *homeless))
+
+
+def rule_of(project: Project, holder: Holder) -> BranchRule | None:
+    """Return the config's entry for a branch, or for the stable branch that a release is of."""
+    if holder.kind is Kind.BRANCH:
+        spec = project.specs.get(Branch(holder.name))
+        return spec.rule if spec else None
+    release = parse_tag(holder.name) if holder.kind is Kind.TAG else None
+    if release is None:
+        return None
+    made = (spec for spec in project.specs.values() if spec.role is Role.STABLE)
+    return next((spec.rule for spec in made if spec.model == release[0]), None)
+
+
+def _copies_wanted(project: Project, graph: Graph, known: Sequence[Required]) -> list[int]:
+    """How many copies each object has to have, by whoever asks for most."""
+    rules = [rule_of(project, holder) for holder in graph.holders]
+    wanted: dict[int, int] = {}
+    for mask in {one.mask for one in known}:
+        asking = (rule for place, rule in enumerate(rules) if mask >> place & 1)
+        wanted[mask] = max((rule.copies for rule in asking if rule), default=1)
+    return [wanted[one.mask] for one in known]
+
+
+def _mirrors(project: Project, remotes: Iterable[str]) -> dict[str, list[str]]:
+    """For each DVC remote the mirrors that are at another place."""
+    mirrors = shared_remotes(project, project.config.mirrors)
+    urls = {name: one.url.rstrip("/") for name, one in project.dvc_config.remotes.items()}
+    return {
+        remote: [mirror for mirror in mirrors if urls[mirror] != urls[remote]] for remote in remotes
+    }
 
 
 def _all_at(required: Iterable[Required], remote: str) -> list[Required]:

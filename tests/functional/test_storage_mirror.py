@@ -10,9 +10,13 @@ import pytest
 
 from dvc_branchflow.errors import StorageError
 from dvc_branchflow.project import Project
+from dvc_branchflow.storage.gc import GcRequest, apply_gc, plan_gc
 from dvc_branchflow.storage.mirror import mirror
+from dvc_branchflow.storage.repair import repair
+from dvc_branchflow.storage.verify import verify
+from dvc_branchflow.work.verification import VerifyRequest
 from tests.functional.conftest import branchflow
-from tests.support.depot import Depot, lay_depot, md5, object_path
+from tests.support.depot import FLOW, Depot, lay_depot, md5, object_path
 from tests.support.repos import Shell, missing_from_directory_remote
 from tests.support.rows import DATA, garbage
 
@@ -134,3 +138,75 @@ def test_a_dvc_remote_that_is_away_is_unknown_and_nothing_is_claimed(
 def test_a_place_that_the_team_does_not_know_is_refused(depot: Depot) -> None:
     with pytest.raises(StorageError, match="'elsewhere' is no DVC remote"):
         mirror(Project.open(depot.repo), "elsewhere", (), lambda _: None)
+
+
+# -- how many copies there have to be --------------------------------------------------------------
+
+
+@pytest.fixture
+def copied(depot: Depot) -> Depot:
+    """The same, where a stable branch asks for two copies, on `store` and one of two mirrors."""
+    depot.sh.git("switch", "--quiet", "main")
+    flow = FLOW.replace("stable/*: {", "stable/*: {copies: 2, ")
+    depot.config(f"mirrors: [backup, other]\n{flow}")
+    return depot
+
+
+def verified(depot: Depot, *refs: str) -> Any:
+    return verify(Project.open(depot.repo), VerifyRequest(refs), lambda _: None)
+
+
+def test_verify_asks_for_the_copies_that_a_role_wants(copied: Depot) -> None:
+    copied.sh.git("tag", "-a", "x@v1.0.0", "-m", "x", "origin/stable/x")
+    found = branchflow(copied.sh, "--json", "storage", "verify")
+    assert found.returncode == 1
+    result = json.loads(found.stdout)["result"]
+    assert {(one["remote"], one["kind"]) for one in result["findings"]} == {("backup", "missing")}
+    assert len(result["findings"]) == 5
+    assert result["copies"] == [{"branches": "stable/*", "wanted": 2, "fewest": 1}]
+    assert result["releases"][0]["is_whole"]  # it can be pulled
+    assert "copies of stable/*: 1 of 2" in branchflow(copied.sh, "storage", "verify").stdout
+    assert not verified(copied, "x@v1.0.0").is_good
+    assert verified(copied, "origin/main").is_good
+    done(copied)
+    assert branchflow(copied.sh, "storage", "verify").returncode == 0
+    damage(copied.base / "backup", FILE)
+    assert [(one.remote, one.kind) for one in verified(copied).findings] == [("backup", "damaged")]
+    copied.file("a file", copied.base / "other")
+    assert verified(copied).is_good  # any mirror counts
+
+
+def test_repair_puts_a_missing_copy_back_and_takes_from_a_mirror(copied: Depot) -> None:
+    done(copied)
+    object_path(copied.base / "backup", ONE).unlink()
+    object_path(copied.store, FILE).unlink()
+    outcome = repair(Project.open(copied.repo), VerifyRequest(), lambda _: None)
+    assert {(one.oid, one.remote, one.source) for one in outcome.repaired} == {
+        (ONE, "backup", "DVC remote 'store'"),
+        (FILE, "store", "DVC remote 'backup'"),
+    }
+    assert verified(copied).is_good
+
+
+def test_gc_takes_from_a_mirror_just_what_nothing_needs(copied: Depot) -> None:
+    done(copied)
+    stray = copied.file("a stray", copied.base / "backup")
+    plan = plan_gc(Project.open(copied.repo), GcRequest(("backup",), 0.0), lambda _: None)
+    assert any("2" in note and "stable/*" in note for note in plan.notes)
+    apply_gc(Project.open(copied.repo), plan.run, lambda _: None, drain_seconds=0.0)
+    assert copied.stored("backup") == needed(copied)
+    assert stray not in copied.stored("backup")
+    assert verified(copied).is_good
+
+
+def test_a_mirror_that_is_away_gives_no_verdict(copied: Depot) -> None:
+    (copied.base / "other").rename(copied.base / "unmounted")
+    assert branchflow(copied.sh, "storage", "verify").returncode == 3
+
+
+def test_another_name_for_the_same_place_is_no_second_copy(copied: Depot) -> None:
+    config = (copied.repo / ".dvc/config").read_text(encoding="utf-8")
+    copied.write(".dvc/config", config.replace("../../backup", "../../store"))
+    copied.commit()
+    copied.push("main")
+    assert {one.remote for one in verified(copied).findings} == {"other"}

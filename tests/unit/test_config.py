@@ -85,6 +85,15 @@ def test_the_own_name_wins_over_a_pattern() -> None:
             {"branches": {"stable/*": {"gates": {"mae": {"better": "lower", "margin": "2"}}}}},
             "'2' is no number from 0 on",
         ),
+        ({"branches": {"raw": {"copies": 0}}}, "no whole number above 0"),
+        ({"branches": {"raw": {"copies": True}}}, "no whole number above 0"),
+        ({"branches": {"raw": {"copies": 2}}}, "needs 1 DVC remotes under 'mirrors', which has 0"),
+        (
+            {"mirrors": ["a"], "branches": {"raw": {"copies": 2, "remote": "A"}}},
+            "needs 1 DVC remotes under 'mirrors', which has 0",
+        ),
+        ({"mirrors": "a", "branches": {"raw": None}}, "'mirrors' has to be a list"),
+        ({"mirrors": ["a", "A"], "branches": {"raw": None}}, "names a DVC remote twice"),
     ],
 )
 def test_a_wrong_config_names_the_key(document: dict[str, Any], message: str) -> None:

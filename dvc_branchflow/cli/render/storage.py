@@ -56,6 +56,9 @@ def verified(found: Verification, *, deep: bool) -> str:
     bad = count(len(found.findings), "object")
     verdict = f"{bad} missing or damaged" if found.findings else "all there"
     lines.append(f"{verdict}: {there} of {count(found.refs, 'ref')} on the DVC remotes")
+    for one in found.copies:
+        text = f"copies of {one.branches}: {one.fewest} of {one.wanted}"
+        lines.append(text if one.fewest >= one.wanted else colour(text, "bad"))
     if deep or found.proven:
         proven = f"proven by content: {found.proven:,} of {found.proven + found.left:,}"
         lines.append(f"{proven}, {size(found.read_bytes)} read")
