@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from dvc_branchflow.errors import ConfigError
@@ -139,6 +139,16 @@ def added(old: bytes, new: bytes) -> list[Entry]:
 def oids(manifest: bytes) -> set[Oid]:
     """Return the oids of a manifest's files, without reading their names."""
     return {Oid(piece[:32].decode()) for piece in _pieces(manifest)}
+
+
+def without(manifest: bytes, gone: Collection[Oid]) -> bytes:
+    """Return the manifest without files of these contents; all else stays, byte for byte."""
+    ids = {oid.encode() for oid in gone}
+    pieces = _pieces(manifest)
+    kept = [piece for piece in pieces if piece[:_ID_BYTES] not in ids]
+    if len(kept) == len(pieces):
+        return manifest
+    return b"[" + b", ".join(_OPEN + piece for piece in kept) + b"]"
 
 
 def quick_ids(manifest: bytes) -> list[str] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +14,7 @@ from dvc_branchflow.errors import ConfigError, FlowError, StorageError
 from dvc_branchflow.flow import BranchSpec, describe, describe_all
 from dvc_branchflow.git import Git, Ref, Refs
 from dvc_branchflow.gitobjects import EXECUTABLE_MODE, FILE_MODE
-from dvc_branchflow.model import CONFIG_FILE, Branch, Sha
+from dvc_branchflow.model import CONFIG_FILE, Branch, Oid, Sha
 from dvc_branchflow.objects import (
     Cache,
     DvcConfig,
@@ -28,6 +29,7 @@ from dvc_branchflow.objects.aside import Trash
 from dvc_branchflow.objects.notes import Notes, open_notes
 from dvc_branchflow.objects.trash import open_trash
 from dvc_branchflow.plain import load_mapping
+from dvc_branchflow.tombstones import FOLDER, Tombstone, is_tombstone, parse_tombstone
 
 _DVC_CONFIG = ".dvc/config"
 
@@ -164,6 +166,33 @@ class Project:
         known = self.dvc_config.remotes
         return tuple(name for name in named_remotes(committed) if name in known)
 
+    @cached_property
+    def erased(self) -> Mapping[Oid, Tombstone]:
+        """The objects that were erased by law, each with its tombstone on the tracking branch.
+
+        Raises: ConfigError: a tombstone can't be read.
+        """
+        found: dict[Oid, Tombstone] = {}
+        for tombstone in self.tombstones:
+            found |= dict.fromkeys(tombstone.oids, tombstone)
+        return found
+
+    @property
+    def tombstones(self) -> list[Tombstone]:
+        """The tombstones on the tracking branch, oldest first; none where there is no such branch.
+
+        Raises: ConfigError: one can't be read.
+        """
+        if self.flow is None or self.flow.tracking not in self.tips:
+            return []
+        tree = self.git.commits([self.tracking.sha])[self.tracking.sha].tree
+        listed = {f"{FOLDER}/{name}": e for name, e in self.git.folder(tree, FOLDER).items()}
+        plain = {FILE_MODE, EXECUTABLE_MODE}
+        paths = {p: e.sha for p, e in listed.items() if is_tombstone(p) and e.mode in plain}
+        blobs = self.git.read_blobs(paths.values())
+        read = [parse_tombstone(blobs[sha], path) for path, sha in paths.items()]
+        return sorted(read, key=lambda one: (one.when, one.id))
+
     def store(self, name: str | None) -> Store:
         """Return the DVC remote of that name (None: the default one).
 
@@ -250,7 +279,7 @@ class Project:
         """Forget what was read of refs and config; with `fetch`, ask the git remote first."""
         if fetch and self.git_remote:
             self.git.fetch(self.git_remote)
-        for name in ("_all_refs", "refs", "tips", "specs", "flow", "dvc_config"):
+        for name in ("_all_refs", "refs", "tips", "specs", "flow", "dvc_config", "erased"):
             self.__dict__.pop(name, None)
 
     def require_history(self, what: str) -> None:

@@ -192,6 +192,11 @@ class GitReader:
             found = self._tree(found.sha).get(part)
         return found
 
+    def folder(self, tree: Sha, path: str) -> dict[str, Entry]:
+        """Return what a folder of a tree holds by name; nothing where there is no such folder."""
+        found = self.entry(tree, path)
+        return dict(self._tree(found.sha)) if found and found.mode == TREE_MODE else {}
+
     def files(self, commit: Sha) -> dict[str, Entry]:
         """Return every path in a commit's tree that is no folder, with its mode and object."""
         return self.files_of([commit])[commit]

@@ -8,6 +8,7 @@ from dvc_branchflow import manifest
 from dvc_branchflow.errors import ConfigError
 from dvc_branchflow.flow import BranchSpec
 from dvc_branchflow.model import Oid, Out, Violation, parse_path
+from dvc_branchflow.policy.erased import is_without
 from dvc_branchflow.policy.facts import CommitFacts, Held
 
 _NAMED = 3  # entries of a manifest that are named one by one
@@ -24,11 +25,13 @@ def judge(
     spec: BranchSpec, facts: CommitFacts, manifests: Mapping[Oid, bytes]
 ) -> Iterator[Violation]:
     """Judge a commit on an append-only branch."""
+    gone = facts.held.erased
     for parent in facts.parents_held:
-        yield from _outs_kept(spec, facts, parent)
+        yield from _outs_kept(spec, facts, parent, manifests)
     for old, new in _pairs(facts):
         before = manifests.get(old.oid) if old else manifest.EMPTY
         if before is not None and new.oid in manifests:
+            before = manifest.without(before, gone) if gone else before
             yield from _entries(spec, facts, new, before, manifests[new.oid])
     yield from _no_pipeline(spec, facts)
     if not facts.trailers["Source"] and _adds_data(facts, manifests):
@@ -36,11 +39,15 @@ def judge(
         yield Violation(f"{spec.role}-source", spec.branch, found, "", commit=facts.sha)
 
 
-def _outs_kept(spec: BranchSpec, facts: CommitFacts, parent: Held) -> Iterator[Violation]:
+def _outs_kept(
+    spec: BranchSpec, facts: CommitFacts, parent: Held, manifests: Mapping[Oid, bytes]
+) -> Iterator[Violation]:
     for path, old in parent.outs.items():
         new = facts.held.outs.get(path)
         if path in facts.held.problems or f"{path}.dvc" in facts.held.problems:
             continue  # said as bad-metadata
+        if new is None and is_without(old, None, facts.held.erased, manifests):
+            continue
         if new is None:
             yield _lost(spec, facts, path, "is gone")
         elif new.oid != old.oid and not (old.is_dir and new.is_dir):
@@ -120,9 +127,12 @@ def _pairs(facts: CommitFacts) -> Iterator[tuple[Out | None, Out]]:
 
 def _adds_data(facts: CommitFacts, manifests: Mapping[Oid, bytes]) -> bool:
     """Whether a commit holds data that none of its parents has; a plain merge does not."""
+    gone = facts.held.erased
     for path, out in facts.held.outs.items():
         before = [parent.outs[path] for parent in facts.parents_held if path in parent.outs]
         if any(old.oid == out.oid for old in before):
+            continue
+        if any(is_without(old, out, gone, manifests) for old in before if gone):
             continue
         if len(before) < 2 or _has_own(out, before, manifests):  # noqa: PLR2004  no merge of two
             return True

@@ -84,6 +84,23 @@ RULES: Mapping[str, Rule] = {
             "move dvc.yaml to an analysis branch",
         ),
         Rule(
+            "tombstone-stays",
+            (Role.MAIN, Role.RAW, Role.MONITOR),
+            "A tombstone is never changed or taken away.",
+            "It is the only reason for which data may be missing; without it nobody can tell an "
+            "erasure from a loss, and what was erased could come back.",
+            "put the file back as it was: git checkout HEAD~1 -- tombstones",
+            is_fixed=True,
+        ),
+        Rule(
+            "erased-stays",
+            _ALL,
+            "No commit brings back an object that a tombstone names.",
+            "Who asked to be forgotten was promised that it is for good.",
+            "take the file out of the commit; where a pin brings it: git branchflow pin BRANCH",
+            is_fixed=True,
+        ),
+        Rule(
             "pins-true",
             _PINNING,
             "What a branch holds of its upstreams is exactly what they published at the commits in "

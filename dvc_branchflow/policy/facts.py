@@ -8,6 +8,7 @@ from typing import Any
 
 from dvc_branchflow.channels import Kind
 from dvc_branchflow.model import Branch, LockedStage, Oid, Out, Pins, Sha
+from dvc_branchflow.tombstones import Tombstone
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,7 @@ class Held:
         stages: what the root `dvc.lock` says was run.
         pipelines: the `dvc.yaml` and `dvc.lock` files that declare or ran any stage.
         has_plan: whether an analysis plan is there.
+        tombstones: path → what was erased.
         problems: path of a metadata file that can't be read → why.
     """
 
@@ -42,7 +44,13 @@ class Held:
     stages: tuple[LockedStage, ...] = ()
     pipelines: tuple[str, ...] = ()
     has_plan: bool = False
+    tombstones: Mapping[str, Tombstone] = field(default_factory=dict)
     problems: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def erased(self) -> frozenset[Oid]:
+        """The objects that the tombstones name."""
+        return frozenset(oid for one in self.tombstones.values() for oid in one.oids)
 
     def below(self, data: str) -> dict[str, Out]:
         """Return the outs at or below the path `data`."""
@@ -89,6 +97,8 @@ class CommitFacts:
         promoted: on a stable branch, where the code comes from.
         reports: on a clean or split branch, the JSON files among its stages' outs in Git.
         stable_outs: on a dev branch, the paths that its stable branch makes.
+        erased: the objects that must not come back: those of the commit's own tombstones and, for
+            a commit that a move brings, of those that the team has.
     """
 
     sha: Sha
@@ -102,6 +112,7 @@ class CommitFacts:
     promoted: Promoted | None = None
     reports: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     stable_outs: frozenset[str] = frozenset()
+    erased: frozenset[Oid] = frozenset()
 
     @property
     def before(self) -> Held:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from dvc_branchflow.errors import ConfigError
 from dvc_branchflow.flow import BranchSpec
 from dvc_branchflow.model import APPEND_ONLY, Oid, Out, Role, Severity, Violation
-from dvc_branchflow.policy import appended, code_branches, derived, pinned
+from dvc_branchflow.policy import appended, code_branches, derived, erased, pinned
 from dvc_branchflow.policy.any_branch import judge_metadata, judge_paths
 from dvc_branchflow.policy.catalog import RULES
 from dvc_branchflow.policy.facts import CommitFacts
@@ -19,7 +19,7 @@ def needed_manifests(
     spec: BranchSpec, facts: CommitFacts, owners: Owners
 ) -> Iterator[tuple[str, Out]]:
     """Yield the directories whose manifests the rules have to see, with the rule that asks."""
-    asked = [pinned.needed(spec, facts, owners)]
+    asked = [pinned.needed(spec, facts, owners), erased.needed(facts)]
     if spec.role in APPEND_ONLY:
         asked.append(appended.needed(spec, facts))
     if spec.role is Role.SPLIT:
@@ -80,6 +80,7 @@ def _by_role(
 ) -> Iterator[Violation]:
     yield from code_branches.judge_home(spec, facts, owners)
     yield from pinned.judge(spec, facts, owners, manifests)
+    yield from erased.judge(spec, facts, manifests)
     if spec.role in APPEND_ONLY:
         yield from appended.judge(spec, facts, manifests)
     elif spec.role is Role.CLEAN:

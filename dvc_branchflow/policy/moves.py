@@ -9,7 +9,7 @@ from dvc_branchflow.channels import Kind, parse_gto_tag
 from dvc_branchflow.config import is_branch_name
 from dvc_branchflow.flow import BranchSpec
 from dvc_branchflow.model import Role, Violation
-from dvc_branchflow.policy.facts import Held, RefFacts, TagFacts
+from dvc_branchflow.policy.facts import RefFacts, TagFacts
 from dvc_branchflow.policy.pinned import judge_inputs
 
 MAX_REFS = 500
@@ -87,7 +87,7 @@ def _tag(facts: RefFacts, tag: TagFacts, owned: list[str]) -> Iterator[Violation
         code = "tag-true" if is_release else "channel-true"
         yield Violation(code, facts.ref, found, "", commit=facts.new)
     elif is_release:
-        yield from judge_inputs(facts.ref, tag.held, owned, Held(), tag.folders)
+        yield from judge_inputs(facts.ref, tag.held, owned, folders=tag.folders)
 
 
 def _form(facts: RefFacts, tag: TagFacts) -> str:

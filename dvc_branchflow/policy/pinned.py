@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from dvc_branchflow import manifest
 from dvc_branchflow.flow import BranchSpec
 from dvc_branchflow.model import Branch, Oid, Out, Role, Sample, Violation
+from dvc_branchflow.policy.erased import is_same_run
 from dvc_branchflow.policy.facts import CommitFacts, Held, Pinned
 from dvc_branchflow.sampling import sampled
 
@@ -32,27 +33,33 @@ def judge(
         if spec.role is Role.DEV and spec.rule.sample is not None:
             yield from _sample(spec, facts, upstream, owners[upstream])
     owned = [owners[upstream] for upstream in spec.upstreams if upstream in owners]
-    yield from judge_inputs(spec.branch, facts.held, owned, facts.before)
+    ran = {stage.name: stage for stage in facts.before.stages}
+    same = {
+        stage.name
+        for stage in facts.held.stages
+        if is_same_run(ran.get(stage.name), stage, facts.held.erased, manifests)
+    }
+    yield from judge_inputs(spec.branch, facts.held, owned, same)
 
 
 def judge_inputs(
     branch: str,
     held: Held,
     owned: list[str],
-    before: Held,
+    same: Collection[str] = (),
     folders: Mapping[str, Oid] | None = None,
 ) -> Iterator[Violation]:
-    """Judge whether the stages that ran since `before` have read what is pinned.
+    """Judge whether the stages that ran have read what is pinned.
 
     Args:
         owned: the paths that the upstreams publish.
+        same: the stages that did not run anew, and were judged before.
         folders: oids of folders above pinned outs, for stages that depend on such.
     """
     pinned = {path: out.oid for data in owned for path, out in held.below(data).items()}
     pinned |= folders or {}
-    ran = {stage.name: stage for stage in before.stages}
     for stage in held.stages:
-        if ran.get(stage.name) == stage:
+        if stage.name in same:
             continue
         for path, oid in stage.deps.items():
             if oid is not None and path in pinned and oid != pinned[path]:

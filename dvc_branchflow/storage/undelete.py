@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dvc_branchflow.errors import UsageError
+from dvc_branchflow.errors import RejectedError, UsageError
 from dvc_branchflow.model import Oid
 from dvc_branchflow.objects.aside import Aside
 from dvc_branchflow.project import Project
@@ -48,8 +48,15 @@ def undelete(
         names: runs of a gc, or objects' ids; none: everything in the trash.
         dry_run: only say what lies there.
     Raises: UsageError: nothing in the trash has such a name. StorageError: a remote is away.
+        RejectedError: an object that is named was erased.
     """
     project.refresh()
+    for name in names:
+        if tombstone := project.erased.get(Oid(name)):
+            raise RejectedError(
+                f"object {name} was erased at {tombstone.when}: {tombstone.reason}",
+                hint=f"git show {project.config.tracking}:{tombstone.path}",
+            )
     batches: list[Batch] = []
     back: list[Oid] = []
     met: set[str] = set()
@@ -57,6 +64,7 @@ def undelete(
         trash = project.trash(remote)
         found = [one for one in trash.listing() if _is_wanted(one, names)]
         met |= {one.run for one in found} | {one.stored.oid for one in found}
+        found = [one for one in found if one.stored.oid not in project.erased]
         batches += _batches(remote, found)
         if found and not dry_run:
             report(f"objects to bring back on '{remote}': {len(found)}")

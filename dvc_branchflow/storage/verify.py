@@ -27,11 +27,13 @@ class ReleaseProof:
     Attributes:
         is_whole: all of it is on its DVC remotes.
         proven: when the last of it was read and found right, ISO 8601 in UTC; empty: never all.
+        erased: how many of its objects were erased by law, so that it can't be pulled whole.
     """
 
     tag: str
     is_whole: bool
     proven: str
+    erased: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,7 @@ class Verification:
         proven: how many of these hold what their id says. left: how many are not proven yet.
         read_bytes: what was read for that.
         copies: of branches that ask for more than one.
+        erased: objects that a tombstone names, and nobody has to have.
         unknown: what can't be told.
     """
 
@@ -71,6 +74,7 @@ class Verification:
     read_bytes: int
     releases: tuple[ReleaseProof, ...]
     copies: tuple[CopyCount, ...]
+    erased: int = 0
 
     @property
     def is_good(self) -> bool:
@@ -97,6 +101,7 @@ def verify(project: Project, request: VerifyRequest, report: Report) -> Verifica
         read_bytes=found.read_bytes,
         releases=tuple(_releases(verified)),
         copies=tuple(_copies(project, verified)),
+        erased=len(found.erased),
     )
 
 
@@ -130,4 +135,6 @@ def _releases(verified: Verified) -> Iterator[ReleaseProof]:
         ]
         is_whole = not any(bad.tips & bit and not bad.is_copy for bad in found.bad.values())
         oldest = min(proofs, default=0.0)
-        yield ReleaseProof(holder.name, is_whole, utc(oldest) if oldest and is_whole else "")
+        proven = utc(oldest) if oldest and is_whole else ""
+        erased = sum(bool(tips & bit) for tips in found.erased.values())
+        yield ReleaseProof(holder.name, is_whole, proven, erased)

@@ -74,8 +74,10 @@ def grow(
 
     Args:
         where: what to call the out in an error.
-    Raises: RejectedError: a file's name is taken by another content, or by a folder.
+    Raises: RejectedError: a file's name is taken by another content, or by a folder; or a file was
+        erased, and then leaves the cache again.
     """
+    _refuse_erased(project, taken)
     before = manifest_of(project, old) if old else manifest.EMPTY
     there = {file.relpath: manifest.lookup(before, file.relpath) for file in taken}
     added = tuple(file for file in taken if there[file.relpath] is None)
@@ -95,6 +97,17 @@ def grow(
     duplicates = tuple(file.relpath for file in added if file.oid in stored)
     grown = manifest.splice(before, {file.relpath: file.oid for file in added})
     return Growth(path, old, added, present, duplicates, grown)
+
+
+def _refuse_erased(project: Project, taken: Sequence[Taken]) -> None:
+    for file in taken:
+        tombstone = project.erased.get(file.oid)
+        if tombstone is not None:
+            project.cache.path(file.oid).unlink(missing_ok=True)
+            raise RejectedError(
+                f"'{file.relpath}' was erased at {tombstone.when}: {tombstone.reason}",
+                hint=f"git show {project.config.tracking}:{tombstone.path}",
+            )
 
 
 def _check_folders(before: bytes, added: Sequence[Taken], where: str) -> None:

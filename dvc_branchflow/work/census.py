@@ -37,6 +37,7 @@ class Needs:
         problems: what can't be read, so that who needs what is not all known.
         ended: leases that count no more.
         now: seconds since the epoch.
+        erased: what nobody may need any more, whatever names it.
     """
 
     reach: Reach
@@ -46,14 +47,15 @@ class Needs:
     problems: tuple[Problem, ...]
     ended: tuple[Lease, ...]
     now: float
+    erased: Collection[Oid] = ()
 
     def files(self, part: int) -> set[bytes]:
         """Return the ids of all files of a part that anything needs, as 16 bytes each."""
-        return {one for one, _ in self.parts.keys(part)}
+        return {one for one, _ in self.parts.keys(part)} - set(map(key, self.erased))
 
     def among(self, oids: Iterable[Oid]) -> set[Oid]:
         """Return those objects that anything needs."""
-        wanted = set(oids)
+        wanted = set(oids).difference(self.erased)
         found = wanted & self.reach.outs.keys()
         files = {key(oid): oid for oid in wanted if not oid.endswith(".dir")}
         for part in {part_of(oid) for oid in files.values()}:
@@ -133,6 +135,7 @@ def find_needs(
         problems=(*graph.problems, *bad),
         ended=tuple(ended),
         now=now,
+        erased=project.erased.keys(),
     )
 
 

@@ -19,6 +19,7 @@ from dvc_branchflow.model import (
 )
 from dvc_branchflow.policy.facts import is_below
 from dvc_branchflow.project import Project
+from dvc_branchflow.tombstones import is_tombstone
 from dvc_branchflow.work.commits import CommitData
 
 _PARAM_SUFFIXES = (".yaml", ".yml", ".json", ".toml")
@@ -55,7 +56,7 @@ class CodeBoundary:
     def is_code(self, path: str) -> bool:
         """Whether a file is code; params count as code."""
         name = path.rpartition("/")[2]
-        if path in _APART or name == LOCK_FILE or self._is_pinned(path):
+        if path in _APART or is_tombstone(path) or name == LOCK_FILE or self._is_pinned(path):
             return False
         return path not in self._made and not any(is_below(path, made) for made in self._made)
 

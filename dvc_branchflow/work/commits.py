@@ -28,6 +28,7 @@ from dvc_branchflow.model import (
     Pins,
     Sha,
 )
+from dvc_branchflow.tombstones import Tombstone, is_tombstone, parse_tombstone
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,7 @@ class Metadata:
         pointers: path of each `.dvc` file → its outs.
         locks: folder of each `dvc.lock` → what it says was run.
         pipelines: folder of each `dvc.yaml` → what it declares.
+        tombstones: path → what was erased.
         problems: path of a file that can't be read → why.
     """
 
@@ -69,6 +71,7 @@ class Metadata:
     locks: Mapping[str, tuple[LockedStage, ...]]
     pipelines: Mapping[str, Pipeline]
     pins: Pins
+    tombstones: Mapping[str, Tombstone]
     problems: Mapping[str, ConfigError]
 
     @property
@@ -119,7 +122,8 @@ def read_commits(git: Git, shas: Sequence[Sha]) -> dict[Sha, CommitData]:
 def is_metadata(path: str) -> bool:
     """Whether a path of a tree is a file of DVC's or ours that says something about data."""
     name = path.rpartition("/")[2]
-    return name in {LOCK_FILE, PIPELINE_FILE} or path == PINS_FILE or is_pointer(path)
+    is_dvcs = name in {LOCK_FILE, PIPELINE_FILE} or is_pointer(path)
+    return is_dvcs or path == PINS_FILE or is_tombstone(path)
 
 
 class MetadataParser:
@@ -139,6 +143,7 @@ class MetadataParser:
         locks: dict[str, tuple[LockedStage, ...]] = {}
         pipelines: dict[str, Pipeline] = {}
         pins = Pins()
+        tombstones: dict[str, Tombstone] = {}
         problems: dict[str, ConfigError] = {}
         for path, entry in entries.items():
             parsed = self._file(entry, path)
@@ -151,9 +156,12 @@ class MetadataParser:
                 pipelines[folder] = parsed
             elif path == PINS_FILE:
                 pins = parsed
+            elif is_tombstone(path):
+                tombstones[path] = parsed
             else:
                 pointers[path] = parsed
-        return Metadata(pointers, locks, pipelines, pins, problems | _overlaps(pointers, locks))
+        problems |= _overlaps(pointers, locks)
+        return Metadata(pointers, locks, pipelines, pins, tombstones, problems)
 
     def _file(self, entry: Entry, path: str) -> Any:
         key = (entry.sha, path)
@@ -175,6 +183,8 @@ class MetadataParser:
             return parse_lock(data, folder)
         if name == PIPELINE_FILE:
             return parse_pipeline(data, folder)
+        if is_tombstone(path):
+            return parse_tombstone(data, path)
         return parse_pins(data) if path == PINS_FILE else parse_pointer(data, path)
 
 

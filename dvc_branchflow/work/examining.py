@@ -82,6 +82,7 @@ class Examined:
         left: how many are not proven yet.
         proofs: when the last of the objects of each of `required` was proven; 0: one never was.
         copies: how many copies the object of each of `required` has that has fewest.
+        erased: what was asked for and erased: object → the refs whose tips ask for it.
     """
 
     objects: int = 0
@@ -92,6 +93,7 @@ class Examined:
     left: int = 0
     proofs: list[float] = field(default_factory=list)
     copies: list[int] = field(default_factory=list)
+    erased: dict[Oid, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +175,7 @@ class Examiner:
     # -- by listing --------------------------------------------------------------------------------
 
     def _examine(self, part: int) -> None:
-        asked = self._asked_in(part)
+        asked = self._without_erased(self._asked_in(part))
         listed = self._listed_in(part)
         lacking = {pair: numbers for pair, numbers in asked.items() if pair not in listed}
         late = self._by_name(lacking)
@@ -203,6 +205,17 @@ class Examiner:
         for number in self._folders[part]:
             asked[self._asked[number].oid, str(self._asked[number].remote)].append(number)
         return asked
+
+    def _without_erased(self, asked: Mapping[_Pair, list[int]]) -> Mapping[_Pair, list[int]]:
+        """Leave out what a tombstone names: nobody has to have it, and what held it has a hole."""
+        gone = self._project.erased
+        for (oid, _), numbers in asked.items() if gone else ():
+            if oid in gone:
+                self.found.erased.setdefault(oid, 0)
+                for number in numbers:
+                    self._is_holed[number] = True
+                    self.found.erased[oid] |= self._asked[number].tips
+        return {pair: numbers for pair, numbers in asked.items() if pair[0] not in gone}
 
     def _listed_in(self, part: int) -> dict[_Pair, Stored]:
         listed = {

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from dvc_branchflow.flow import BranchSpec
 from dvc_branchflow.git import Git
 from dvc_branchflow.gitobjects import EXECUTABLE_MODE, FILE_MODE, TreeChange
-from dvc_branchflow.model import APPEND_ONLY, Branch, Role, Sha
+from dvc_branchflow.model import APPEND_ONLY, Branch, Oid, Role, Sha
 from dvc_branchflow.policy.facts import CommitFacts, Held, Pinned, Promoted
 from dvc_branchflow.policy.pinned import to_judge
 from dvc_branchflow.work.code import CodeBoundary
@@ -27,6 +27,8 @@ class FactsReader:
     Args:
         own: branch → the commits that its rules judge, parents first; `history` has loaded them.
         old: branch → where it stood before.
+        erased: objects that the team has erased, which no commit may bring back.
+        new: the commits that are brought now.
     """
 
     def __init__(
@@ -38,8 +40,12 @@ class FactsReader:
         own: Mapping[Branch, Sequence[Sha]],
         old: Mapping[Branch, Sha | None],
         *,
+        erased: Collection[Oid],
+        new: Collection[Sha],
         is_history: bool,
     ) -> None:
+        self._erased = frozenset(erased)
+        self._new = frozenset(new)
         self._git = git
         self._history = history
         self._lines = lines
@@ -74,6 +80,7 @@ class FactsReader:
                     promoted=promoted.get(sha),
                     reports=self._history.reports(sha) if spec.role in _REPORTING else {},
                     stable_outs=stable_outs,
+                    erased=held.erased | (self._erased if sha in self._new else frozenset()),
                 )
             )
         return found

@@ -112,6 +112,7 @@ class History:
                     + [_at(folder, PIPELINE_FILE) for folder in sorted(declared)]
                 ),
                 has_plan=PLAN_FILE in self._metadata[sha],
+                tombstones=read.tombstones,
                 problems={path: error.message for path, error in read.problems.items()},
             )
         return self._held[sha]

@@ -326,7 +326,8 @@ class _Judgement:
         old = {_branch(move.ref): move.old for move in self._case.moves}
         reader = FactsReader(
             self._git, self._history, self._lines, self._specs, self._own, old,
-            is_history=self._case.is_history,
+            erased=() if self._case.is_history else self._project.erased,
+            new=self._new, is_history=self._case.is_history,
         )  # fmt: skip
         facts = [(self._specs[name], one) for name in self._own for one in reader.facts(name)]
         asked: dict[Oid, _Asked] = {}

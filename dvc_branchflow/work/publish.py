@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dvc_branchflow.errors import FlowError, LostRaceError, StorageError
 from dvc_branchflow.model import Branch, Out, RefUpdate, Sha
@@ -112,6 +112,8 @@ def new_needs(
 ) -> Iterator[list[Need]]:
     """Yield the objects that have to be stored before refs may move, oldest commit first.
 
+    What was erased is not among them; whether a commit may name it is for the judge to say.
+
     Args:
         tips: the commits that refs are to move to.
         proven: what is behind commits that are stored already, as `git rev-list --not` takes it.
@@ -123,9 +125,19 @@ def new_needs(
     data = read_commits(project.git, [*new, *sorted(around), *complete])
     for sha in reversed(new):
         known = _known(data[sha], [data[parent] for parent in parents[sha]])
-        yield needs_of(project, data[sha].outs.values(), known)
+        yield _without_erased(project, needs_of(project, data[sha].outs.values(), known))
     for sha in complete:
-        yield needs_of(project, data[sha].outs.values())
+        yield _without_erased(project, needs_of(project, data[sha].outs.values()))
+
+
+def _without_erased(project: Project, needs: list[Need]) -> list[Need]:
+    erased = project.erased
+    if not erased:
+        return needs
+    return [
+        replace(need, files={oid: at for oid, at in need.files.items() if oid not in erased})
+        for need in needs
+    ]
 
 
 def _require_lawful(project: Project, moves: Sequence[Move], tags: Sequence[NewTag]) -> None:

@@ -15,6 +15,7 @@ import yaml
 
 from dvc_branchflow.manifest import Entry
 from dvc_branchflow.model import Oid
+from dvc_branchflow.tombstones import Tombstone, render_tombstone
 from tests.support.flow import DEV, FIRST_TAG, MODEL, SECOND_TAG, STABLE, copy_flow
 from tests.support.isolation import isolated_env
 from tests.support.repos import Shell
@@ -236,6 +237,119 @@ def a_pipeline_on_raw(hand: Hand) -> Sequence[str]:
 @hostile("raw-no-pipeline")
 def a_pipeline_in_a_folder_of_raw(hand: Hand) -> Sequence[str]:
     return [on(hand, "raw", {"tools/dvc.yaml": "stages:\n  a:\n    cmd: date\n"}, SOURCE)]
+
+
+# --- Erased by law ----------------------------------------------------------------------------
+
+ERASE = "Erase a file\n\nReason: asked for\n"
+
+
+def tombstone_of(oid: str) -> dict[str, bytes]:
+    """The file that says that an object was erased."""
+    stone = Tombstone("asked for", "A <a@b.c>", "2024-01-01T00:00:00Z", {oid: (MONTH,)})
+    return {stone.path: render_tombstone(stone)}
+
+
+def erased_first_file(hand: Hand) -> tuple[Entry, Files]:
+    """The first file of a month, and a commit's files that erase it by the rules."""
+    first, *others = month_of(hand)
+    return first, {**month_with(hand, others), **tombstone_of(first.oid)}
+
+
+def with_first_file_erased(hand: Hand) -> Entry:
+    """Erase it: on raw, and on main for all."""
+    first, files = erased_first_file(hand)
+    hand.push_legally(
+        on(hand, "raw", files, ERASE), on(hand, "main", tombstone_of(first.oid), ERASE)
+    )
+    return first
+
+
+@hostile("raw-append-only")
+def a_tombstone_names_another_object(hand: Hand) -> Sequence[str]:
+    files = {**month_without_its_first_file(hand), **tombstone_of(SOME_OID)}
+    return [on(hand, "raw", files, ERASE)]
+
+
+@hostile("raw-append-only")
+def a_tombstone_covers_one_file_of_two_that_go(hand: Hand) -> Sequence[str]:
+    files = {**month_with(hand, []), **tombstone_of(month_of(hand)[0].oid)}
+    return [on(hand, "raw", files, ERASE)]
+
+
+@hostile("raw-append-only")
+def a_tombstone_comes_after_the_removal(hand: Hand) -> Sequence[str]:
+    first = month_of(hand)[0]
+    removed = hand.commit(hand.tip("raw"), month_without_its_first_file(hand), SOURCE)
+    return [branch(hand.commit(removed, tombstone_of(first.oid), ERASE), "raw")]
+
+
+@hostile("bad-metadata", "raw-append-only")
+def a_tombstone_lies_under_the_name_of_another(hand: Hand) -> Sequence[str]:
+    content = tombstone_of(month_of(hand)[0].oid).popitem()[1]
+    files = {**month_without_its_first_file(hand), "tombstones/0123456789ab.json": content}
+    return [on(hand, "raw", files, ERASE)]
+
+
+@hostile("erased-stays")
+def a_tombstone_for_what_is_still_there(hand: Hand) -> Sequence[str]:
+    return [on(hand, "raw", tombstone_of(month_of(hand)[0].oid), ERASE)]
+
+
+@hostile("raw-append-only")
+def an_erasure_changes_the_name_of_another_file(hand: Hand) -> Sequence[str]:
+    first, second = month_of(hand)
+    renamed = month_with(hand, [Entry("c.csv", second.oid)])
+    return [on(hand, "raw", {**renamed, **tombstone_of(first.oid)}, ERASE)]
+
+
+@hostile("raw-source")
+def an_erasure_brings_a_file_along(hand: Hand) -> Sequence[str]:
+    _, files = erased_first_file(hand)
+    more = [*month_of(hand)[1:], Entry("more.csv", hand.stored("id,value\nmore,1\n"))]
+    return [on(hand, "raw", {**files, **month_with(hand, more)}, ERASE)]
+
+
+@hostile("tombstone-stays")
+def a_tombstone_is_taken_away(hand: Hand) -> Sequence[str]:
+    first = with_first_file_erased(hand)
+    return [on(hand, "main", dict.fromkeys(tombstone_of(first.oid)))]
+
+
+@hostile("tombstone-stays", "bad-metadata")
+def a_tombstone_is_altered(hand: Hand) -> Sequence[str]:
+    first = with_first_file_erased(hand)
+    ((path, content),) = tombstone_of(first.oid).items()
+    return [on(hand, "raw", {path: content.replace(b"asked for", b"a whim")})]
+
+
+@hostile("erased-stays")
+def what_was_erased_comes_back_to_raw(hand: Hand) -> Sequence[str]:
+    first = with_first_file_erased(hand)
+    back = Entry("other-name.csv", first.oid)
+    return [on(hand, "raw", month_with(hand, [*month_of(hand), back]), SOURCE)]
+
+
+@hostile("erased-stays", "tombstone-stays")
+def a_branch_of_raw_from_before_the_erasure_is_merged(hand: Hand) -> Sequence[str]:
+    before = hand.tip("raw")
+    side = hand.commit(before, month_with_one_more(hand), SOURCE)
+    with_first_file_erased(hand)
+    theirs = {f"{MONTH}.dvc": hand.read(side, f"{MONTH}.dvc")}
+    return [on(hand, "raw", theirs, SOURCE, merge=[side])]
+
+
+@hostile("erased-stays")
+def what_was_erased_comes_back_on_a_dev_branch(hand: Hand) -> Sequence[str]:
+    first = with_first_file_erased(hand)
+    return [on(hand, DEV, {"mine.csv.dvc": pointer("mine.csv", first.oid)})]
+
+
+@hostile("erased-stays")
+def what_was_erased_comes_back_on_a_new_branch(hand: Hand) -> Sequence[str]:
+    first = with_first_file_erased(hand)
+    kept = {"mine.csv.dvc": pointer("mine.csv", first.oid)}
+    return [branch(hand.commit(hand.tip(DEV), kept), "dev/other")]
 
 
 # --- Refs -------------------------------------------------------------------------------------

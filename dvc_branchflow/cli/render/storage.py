@@ -59,6 +59,8 @@ def verified(found: Verification, *, deep: bool) -> str:
     for one in found.copies:
         text = f"copies of {one.branches}: {one.fewest} of {one.wanted}"
         lines.append(text if one.fewest >= one.wanted else colour(text, "bad"))
+    if found.erased:
+        lines.append(f"erased by law, and not asked for: {count(found.erased, 'object')}")
     if deep or found.proven:
         proven = f"proven by content: {found.proven:,} of {found.proven + found.left:,}"
         lines.append(f"{proven}, {size(found.read_bytes)} read")
@@ -90,6 +92,8 @@ def finding(one: Finding) -> Iterable[str]:
 def _proof(one: ReleaseProof) -> str:
     if not one.is_whole:
         return colour("not whole", "bad")
+    if one.erased:
+        return colour(f"all there but {count(one.erased, 'object')} erased by law", "warn")
     return f"proven {local_time(one.proven)}" if one.proven else "all there, never proven"
 
 
