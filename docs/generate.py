@@ -30,6 +30,7 @@ from dvc_branchflow import (
     init,
     model,
     pins,
+    probed,
     rejects,
     releases,
     reproduce,
@@ -39,6 +40,7 @@ from dvc_branchflow import (
     switch,
 )
 from dvc_branchflow import demo as demo_module
+from dvc_branchflow.access import findings as findings_on
 from dvc_branchflow.analysis import planning, reporting
 from dvc_branchflow.cli.commands import load
 from dvc_branchflow.cli.commands.base import Command
@@ -51,6 +53,7 @@ from dvc_branchflow.monitor import label, log
 from dvc_branchflow.policy import catalog, places
 from dvc_branchflow.stats import intervals
 from dvc_branchflow.storage import (
+    doctor,
     empty_trash,
     gc,
     lease,
@@ -224,6 +227,7 @@ _RESULTS: Mapping[str, tuple[str, tuple[type, ...]]] = {
         (plans.Plan, empty_trash.EmptyOutcome),
     ),
     "storage lease": ("LeaseOutcome", (lease.LeaseOutcome,)),
+    "storage doctor": ("list of Diagnosis", (doctor.Diagnosis, probed.Fact, findings_on.Finding)),
     "demo": ("DemoOutcome", (demo_module.DemoOutcome,)),
 }
 

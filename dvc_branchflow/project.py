@@ -27,6 +27,7 @@ from dvc_branchflow.objects import (
 )
 from dvc_branchflow.objects.aside import Trash
 from dvc_branchflow.objects.notes import Notes, open_notes
+from dvc_branchflow.objects.probe import Probe, open_probe
 from dvc_branchflow.objects.trash import open_trash
 from dvc_branchflow.plain import load_mapping
 from dvc_branchflow.tombstones import FOLDER, Tombstone, is_tombstone, parse_tombstone
@@ -221,6 +222,10 @@ class Project:
     def trash(self, remote: str) -> Trash:
         """Return what was set aside on a DVC remote, which has to be configured."""
         return open_trash(self.dvc_config.remotes[remote], _file_system)
+
+    def probe(self, remote: str) -> Probe:
+        """Return what finds out what may be done on a DVC remote, which has to be configured."""
+        return open_probe(self.dvc_config.remotes[remote], _file_system)
 
     # -- branches ------------------------------------------------------------------------------
 

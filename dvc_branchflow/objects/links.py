@@ -106,7 +106,7 @@ def _unreadable(error: OSError) -> StorageError:
 
 def _put_link(link: Callable[[str, str], None], source: str, target: str, aside: str) -> None:
     """Make a link that appears at once, over what is there."""
-    if link is not _reflink:
+    if link is not reflink:
         with suppress(FileExistsError):
             link(source, target)
             return
@@ -119,7 +119,8 @@ def _put_link(link: Callable[[str, str], None], source: str, target: str, aside:
             os.unlink(partial)
 
 
-def _reflink(source: str, target: str) -> None:
+def reflink(source: str, target: str) -> None:
+    """Make a file that shares the blocks of another one. Raises: OSError."""
     import fcntl
 
     with open(source, "rb") as original, open(target, "xb") as clone:
@@ -131,7 +132,7 @@ def _unplaced(path: str, error: OSError) -> StorageError:
 
 
 _LINKS: Mapping[str, Callable[[str, str], None]] = {
-    "reflink": _reflink,
+    "reflink": reflink,
     "hardlink": os.link,
     "symlink": os.symlink,
 }

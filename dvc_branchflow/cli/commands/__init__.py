@@ -50,6 +50,7 @@ COMMANDS: Mapping[str, str] = {
     "storage undelete": "storage.UNDELETE",
     "storage empty-trash": "storage.EMPTY_TRASH",
     "storage lease": "storage.LEASE",
+    "storage doctor": "doctor.DOCTOR",
     "demo": "setup.DEMO",
 }
 """Name → the module here and the constant in it that describe the command, in the help's order."""

@@ -1,0 +1,1 @@
+"""What roles and users ask of a DVC remote, and the policies that give them just that."""
