@@ -98,6 +98,29 @@ def read_files(
     Raises: StorageError: a file can't be read.
     """
     fetch_objects(env.project, [(file.oid, file.out.remote) for file in files], report)
+    yield from _in_large_parts(_parts(env, files, span, columns), f"'{env.folder}'")
+
+
+def _in_large_parts(parts: Iterator[Any], where: str) -> Iterator[Any]:
+    """Put rows of many small logs together: what is done with a part costs more than its rows."""
+    held: list[Any] = []
+    rows = 0
+    try:
+        for part in parts:
+            held.append(part)
+            rows += part.num_rows
+            if rows >= _BATCH_ROWS:
+                yield pa.concat_tables(held, promote_options="default")
+                held, rows = [], 0
+        if held:
+            yield pa.concat_tables(held, promote_options="default")
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        raise StorageError(f"files of {where} don't fit together: {error}") from error
+
+
+def _parts(
+    env: Environment, files: Sequence[LogFile], span: Span | None, columns: Sequence[str] | None
+) -> Iterator[Any]:
     for file in files:
         try:
             with pq.ParquetFile(env.project.cache.path(file.oid)) as opened:
