@@ -175,7 +175,11 @@ def _commit(
             hint=f"add '{env.spec.branch}' to its 'from' in branchflow.yaml",
         )
     require_movable(project, [findings.branch])
-    pins = plan_pins(project, replace(spec, upstreams=(env.spec.branch,)), data)
+    # What an analyst has pinned besides stays where it is.
+    others = {
+        n: sha for n, sha in data.pins.commits.items() if n in {*spec.upstreams} - {env.spec.branch}
+    }
+    pins = plan_pins(project, replace(spec, upstreams=(env.spec.branch, *others)), data, others)
     files = {REPORT: encode(findings), PAGE: report_page(findings).encode()}
     held = project.git.read_blobs([data.files[p].sha for p in files if p in data.files])
     changes = [

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from dvc_branchflow.assignment import Assignment, assign
-from tests.support.flow import error_line
+from tests.support.flow import configure, error_line
 from tests.support.repos import missing_from_directory_remote
 from tests.support.watched import NEW, OLD, logged_rows, write_log
 
@@ -65,7 +65,17 @@ def _report(flow: Flow, name: str) -> Any:
     return flow.result("analysis", "report", name)
 
 
+READ_ELSEWHERE = """\
+import sys, fsspec, dvc.api, pyarrow.parquet as pq
+repo, rev = sys.argv[1:]
+print(dvc.api.read("data/raw/2024-03/first.csv", repo=repo, rev=rev).splitlines()[0])
+files = fsspec.filesystem("dvc", url=repo, rev=rev)
+print(pq.read_table("data/monitor/prod/rows-2026-11", filesystem=files).num_rows)
+"""
+
+
 def test_an_experiment_goes_from_its_plan_to_a_verdict_on_pinned_data(watched: Flow) -> None:
+    configure(watched, "analysis/*", **{"from": ["raw", "monitor/*"]})
     assert "252 units" in _plan(watched, "push").stdout
     assert "is planned already" in _plan(watched, "push").stdout
     lines = watched.branchflow("analysis", "assign", "push", "user-1", "user-2").stdout.split()
@@ -77,6 +87,7 @@ def test_an_experiment_goes_from_its_plan_to_a_verdict_on_pinned_data(watched: F
         watched.branchflow("analysis", "report", "push", code=3)
     )
     _log(watched, "push")
+    watched.branchflow("pin", "analysis/push")  # raw as well, for whoever looks closer
     outcome = _report(watched, "push")
     found = outcome["findings"]
     assert [one["word"] for one in found["verdicts"]] == ["ship"]
@@ -91,9 +102,14 @@ def test_an_experiment_goes_from_its_plan_to_a_verdict_on_pinned_data(watched: F
     assert _report(watched, "push")["commit"] is None
     watched.sh.git("fetch", "-q")
     branch = "origin/analysis/push"
-    assert watched.sh.git("rev-parse", f"{branch}^2") == watched.sh.git(
-        "rev-parse", "origin/monitor/prod"
+    tips = {name: watched.sh.git("rev-parse", f"origin/{name}") for name in ("raw", "monitor/prod")}
+    assert set(watched.sh.git("rev-parse", f"{branch}^^2", f"{branch}^^3").split()) == {
+        *tips.values()
+    }
+    pins = dict(
+        line.split(": ") for line in watched.sh.git("show", f"{branch}:pins.yaml").splitlines()
     )
+    assert {name: sha.strip("'") for name, sha in pins.items()} == tips
     stored = json.loads(watched.sh.git("show", f"{branch}:report.json"))
     assert stored["data_commit"] == watched.sh.git("rev-parse", "origin/monitor/prod")
     assert "<svg" in watched.sh.git("show", f"{branch}:report.html")
@@ -106,7 +122,14 @@ def test_an_experiment_goes_from_its_plan_to_a_verdict_on_pinned_data(watched: F
     code = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
     shown = watched.sh.run("python", "-c", code).stdout
     assert shown.startswith("1800 rows: ")
+    assert "files, such as data/" in shown
     assert "new: ship" in shown
+    assert (watched.repo / "data/raw/2024-03/first.csv").is_file()
+    words = ("python", "-c", READ_ELSEWHERE, watched.repo, watched.sh.git("rev-parse", branch))
+    assert watched.sh.at(watched.root).run(*words).stdout.split() == [
+        "id,value,size,colour",
+        "1800",
+    ]
 
     changed = PLAN.replace("effect: 5", "effect: 1")
     assert "its plan is fixed" in error_line(_plan(watched, "push", changed, code=1))
