@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.slow
 OLD, NEW = "price@v1.0.0", "price@v1.1.0"
 SHARES = {"current": 0.99, "next": 0.01}
+GROUPS = Assignment("linear", [SHARES])
 UNITS = [f"user-{k}" for k in range(4_000)]
 ROWS_PER_REQUEST = 25
 
@@ -104,7 +105,7 @@ def _load(urls: dict[str, str], rows: list[dict[str, Any]]) -> None:
     *known, lost = rows
     queues: dict[str, list[dict[str, Any]]] = {group: [] for group in SHARES}
     for row in known:
-        queues[assign(row["unit"], Assignment("linear", [SHARES]))].append(row)
+        queues[assign(row["unit"], GROUPS)].append(row)
     requests = [
         (urls[group], queue[at : at + ROWS_PER_REQUEST])
         for group, queue in queues.items()
@@ -117,6 +118,30 @@ def _load(urls: dict[str, str], rows: list[dict[str, Any]]) -> None:
     assert (status, sent["group"], sent["tag"]) == (421, "current", OLD)
     assert _ask(urls[sent["group"]], [lost])[0] == 200
     assert _ask(urls["next"], [{key: lost[key] for key in ("size", "colour")}])[0] == 422
+
+
+def _more(flow: Flow, logs: dict[str, Path], n: int) -> tuple[Path, Path]:
+    """A log of as many units more, each answered as the release of its group answers; and labels.
+
+    Things are red, so that both models' answers follow from the size, between those that are known.
+    """
+    draw = np.random.default_rng(4)
+    known: dict[str, Any] = {}
+    for group, log in logs.items():
+        seen = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+        known[group] = np.array(sorted((row["size"], row["prediction"]) for row in seen)).T
+    now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    rows, labels = ["request_id,time,tag,unit,size,colour,prediction"], ["request_id,label"]
+    for at, size in enumerate(draw.uniform(6, 14, n)):
+        group = assign(f"more-{at}", GROUPS)
+        answer = np.interp(size, *known[group])
+        tag = {"current": OLD, "next": NEW}[group]
+        rows.append(f"b-{at},{now},{tag},more-{at},{size:.3f},red,{answer:.3f}")
+        labels.append(f"b-{at},{3 * size + 5:.3f}")
+    files = flow.root / "more.csv", flow.root / "more-labels.csv"
+    for path, lines in zip(files, (rows, labels), strict=True):
+        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return files
 
 
 def test_a_request_is_joined_to_the_raw_data_that_its_model_was_trained_on(flow: Flow) -> None:
@@ -164,8 +189,15 @@ def test_a_request_is_joined_to_the_raw_data_that_its_model_was_trained_on(flow:
     assert 20 < found["units"]["next"] < 60
     assert found["crossed"] == 0
     assert found["mismatch_p"] > 0.01
-    # Before the horizon is over, so few units of the new release ship nothing yet.
+    # Before the horizon is over, so few units of the new release ship nothing yet; more do.
     assert [verdict["word"] for verdict in found["verdicts"]] == ["not yet"]
+    more, more_labels = _more(flow, logs, 30_000)
+    flow.branchflow("monitor", "log", more)
+    flow.branchflow("monitor", "label", more_labels)
+    found = flow.result("analysis", "report", "linear")["findings"]
+    assert [verdict["word"] for verdict in found["verdicts"]] == ["ship"]
+    assert not found["is_over"]
+    assert found["effects"][0]["sequential"]["high"] < 0
 
     # From one logged request, by plain tools: its tag, the pins there, raw's commit, and back.
     line = json.loads(logs["next"].read_text(encoding="utf-8").splitlines()[0])
