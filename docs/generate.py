@@ -15,7 +15,6 @@ import json
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +63,7 @@ from dvc_branchflow.storage import (
     usage,
     verify,
 )
+from dvc_branchflow.values import fields
 from dvc_branchflow.watch import alerts, quality, settings, verdicts
 from dvc_branchflow.work import (
     appending,

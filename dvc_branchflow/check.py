@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dvc_branchflow.errors import ConfigError, FlowError, StorageError, UsageError
@@ -14,6 +13,7 @@ from dvc_branchflow.policy.catalog import RULES, Rule
 from dvc_branchflow.policy.moves import short_name
 from dvc_branchflow.policy.places import Placement, place
 from dvc_branchflow.project import Project
+from dvc_branchflow.values import dataclass, replace
 from dvc_branchflow.work.judging import HEADS, TAGS, Case, RefMove, judge, shared_refs
 from dvc_branchflow.work.publish import new_needs
 from dvc_branchflow.work.transfer import called, lacking

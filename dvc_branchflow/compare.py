@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 
 from dvc_branchflow.errors import ConfigError, FlowError
 from dvc_branchflow.git.lines import line_changes
 from dvc_branchflow.model import Branch, Sha, parse_sha
 from dvc_branchflow.project import Project
 from dvc_branchflow.query import Condition, ordered, parse_condition, parse_order, require_known
+from dvc_branchflow.values import dataclass, field, replace
 from dvc_branchflow.work.code import CodeBoundary
 from dvc_branchflow.work.commits import CommitData, read_commits
 from dvc_branchflow.work.experiments import find_experiment, homes

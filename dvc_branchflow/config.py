@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from dvc_branchflow.errors import ConfigError
@@ -13,6 +12,7 @@ from dvc_branchflow.model import CONFIG_FILE, Branch, Role, Severity, parse_path
 from dvc_branchflow.plain import nearest
 from dvc_branchflow.policy.catalog import RULES
 from dvc_branchflow.retention import Retention, parse_period
+from dvc_branchflow.values import dataclass, field
 from dvc_branchflow.watch.settings import SCHEMA as WATCH_KEYS
 from dvc_branchflow.watch.settings import Watch, parse_watch
 

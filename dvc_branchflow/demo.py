@@ -8,7 +8,6 @@ import shutil
 import time
 import zipfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from dvc_branchflow.project import Project
 from dvc_branchflow.releases import promote, release
 from dvc_branchflow.rollout import assign, rollback
 from dvc_branchflow.runs import run, sync
+from dvc_branchflow.values import dataclass
 from dvc_branchflow.work.transfer import Report
 
 MODEL = "flights"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from dvc_branchflow.errors import ConfigError, FlowError, StorageError, UsageError
@@ -25,6 +24,7 @@ from dvc_branchflow.tracking import (
     param_for,
     tag_for,
 )
+from dvc_branchflow.values import dataclass, replace
 from dvc_branchflow.versions import parse_tag
 from dvc_branchflow.work.documents import MAX_DOCUMENT_BYTES
 from dvc_branchflow.work.imported import (

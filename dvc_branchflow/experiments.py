@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from itertools import groupby
 
 from dvc_branchflow.errors import BranchflowError, ConfigError, FlowError
@@ -12,6 +11,7 @@ from dvc_branchflow.git import NewCommit
 from dvc_branchflow.model import Branch, Role, Sha
 from dvc_branchflow.project import Project
 from dvc_branchflow.query import Order, ordered
+from dvc_branchflow.values import dataclass, replace
 from dvc_branchflow.work.commits import CommitData, read_commit, read_commits
 from dvc_branchflow.work.experiments import Experiment, find_experiment, find_experiments, homes
 from dvc_branchflow.work.params import plan_params

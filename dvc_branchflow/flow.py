@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 
 from dvc_branchflow.config import BranchRule, FlowConfig
 from dvc_branchflow.errors import FlowError
 from dvc_branchflow.model import Branch, Role, parse_model
+from dvc_branchflow.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

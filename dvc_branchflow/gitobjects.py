@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import NamedTuple
 
 from dvc_branchflow.errors import GitError
 from dvc_branchflow.model import Sha
+from dvc_branchflow.values import dataclass
 
 FILE_MODE = "100644"
 EXECUTABLE_MODE = "100755"

@@ -8,13 +8,13 @@ import shlex
 import shutil
 import stat
 import sys
-from dataclasses import dataclass
 from importlib.resources import files as package_files
 from pathlib import Path
 from typing import Literal
 
 from dvc_branchflow.errors import FlowError, UsageError
 from dvc_branchflow.project import Project
+from dvc_branchflow.values import dataclass
 
 CLIENT_HOOKS = ("pre-commit", "commit-msg", "pre-merge-commit", "pre-push")
 SERVER_HOOKS = ("pre-receive",)

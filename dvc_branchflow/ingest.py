@@ -7,7 +7,6 @@ import os
 import re
 import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,6 +18,7 @@ from dvc_branchflow.git import NewCommit
 from dvc_branchflow.model import APPEND_ONLY, Branch, Oid, Out, Sha
 from dvc_branchflow.policy.derived import side_of
 from dvc_branchflow.project import Project, Tip
+from dvc_branchflow.values import dataclass, field, replace
 from dvc_branchflow.watch.windows import parse_span
 from dvc_branchflow.work.appending import Growth, Taken, grow, take_in
 from dvc_branchflow.work.commits import read_commit

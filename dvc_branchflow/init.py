@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from importlib.resources import files as package_files
 from importlib.resources.abc import Traversable
 from itertools import chain, count
@@ -18,6 +17,7 @@ from dvc_branchflow.model import CONFIG_FILE, Branch, RefUpdate, Role, Sha, pars
 from dvc_branchflow.objects import parse_dvc_config
 from dvc_branchflow.plain import load_mapping
 from dvc_branchflow.project import Project, Tip
+from dvc_branchflow.values import dataclass
 from dvc_branchflow.work.publish import Move, publish
 from dvc_branchflow.work.transfer import Report
 

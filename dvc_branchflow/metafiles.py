@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from typing import Any
 
 from dvc_branchflow.errors import ConfigError
@@ -24,6 +23,7 @@ from dvc_branchflow.model import (
     parse_sha,
 )
 from dvc_branchflow.plain import dump_yaml, load_mapping
+from dvc_branchflow.values import dataclass, field, replace
 
 # What DVC and we write for an out without further options; anything else goes through YAML.
 _CANONICAL = re.compile(

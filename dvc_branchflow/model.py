@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, NewType
 
 from dvc_branchflow.errors import ConfigError, UsageError
+from dvc_branchflow.values import dataclass, field
 
 Sha = NewType("Sha", str)
 Oid = NewType("Oid", str)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -31,6 +30,7 @@ from dvc_branchflow.objects.probe import Probe, open_probe
 from dvc_branchflow.objects.trash import open_trash
 from dvc_branchflow.plain import load_mapping
 from dvc_branchflow.tombstones import FOLDER, Tombstone, is_tombstone, parse_tombstone
+from dvc_branchflow.values import dataclass, field, replace
 
 _DVC_CONFIG = ".dvc/config"
 

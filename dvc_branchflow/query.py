@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import operator
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any, TypeGuard, TypeVar
 
 from dvc_branchflow.errors import UsageError
+from dvc_branchflow.values import dataclass
 
 Values = Mapping[str, object]
 _T = TypeVar("_T")
@@ -92,6 +91,8 @@ def require_known(name: str, known: Collection[str], what: str) -> None:
     """Raise UsageError, with the nearest names, where `name` is none of those that there are."""
     if name in known:
         return
+    import difflib
+
     near = difflib.get_close_matches(name, known, n=_NEAR, cutoff=0.4)
     others = near or sorted(known)[:_NEAR]
     raise UsageError(

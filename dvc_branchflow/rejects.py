@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from typing import Any
 
 from dvc_branchflow.errors import FlowError
@@ -11,6 +10,7 @@ from dvc_branchflow.flow import BranchSpec
 from dvc_branchflow.gitobjects import utc_text
 from dvc_branchflow.model import Branch, Role, Sha
 from dvc_branchflow.project import Project
+from dvc_branchflow.values import dataclass, field, replace
 from dvc_branchflow.work.history import History
 
 

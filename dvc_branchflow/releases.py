@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from dvc_branchflow.errors import FlowError, UsageError
 from dvc_branchflow.flow import BranchSpec, describe
@@ -11,6 +10,7 @@ from dvc_branchflow.git import Change, NewCommit
 from dvc_branchflow.gitobjects import Entry
 from dvc_branchflow.model import Branch, Role, Sha
 from dvc_branchflow.project import Project
+from dvc_branchflow.values import dataclass
 from dvc_branchflow.versions import Bump
 from dvc_branchflow.work.checks import run_checks
 from dvc_branchflow.work.code import code_files

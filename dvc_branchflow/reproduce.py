@@ -6,7 +6,6 @@ import math
 import secrets
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from dvc_branchflow.git import Change, NewCommit
 from dvc_branchflow.metafiles import parse_lock
 from dvc_branchflow.model import LOCK_FILE, Branch, LockedStage, Oid, Out, Role, Sha
 from dvc_branchflow.project import Project
+from dvc_branchflow.values import dataclass, replace
 from dvc_branchflow.work.commits import CommitData, read_commit
 from dvc_branchflow.work.observed import environment, metrics_in
 from dvc_branchflow.work.pipeline import run_anew

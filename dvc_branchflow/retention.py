@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from dvc_branchflow.errors import ConfigError
 from dvc_branchflow.model import Branch, Role, Sha
+from dvc_branchflow.values import dataclass, field
 
 FOREVER = "forever"
 _UNITS = {"h": 3600, "d": 86_400, "w": 7 * 86_400, "y": 365 * 86_400}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from dvc_branchflow.channels import (
     Event,
@@ -21,6 +20,7 @@ from dvc_branchflow.errors import FlowError
 from dvc_branchflow.git import Ref
 from dvc_branchflow.model import Sha, TagName
 from dvc_branchflow.project import Project
+from dvc_branchflow.values import dataclass
 from dvc_branchflow.versions import parse_tag
 from dvc_branchflow.work.commits import read_commit
 from dvc_branchflow.work.publish import NewTag, publish

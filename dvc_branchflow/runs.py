@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 from dvc_branchflow.errors import BranchflowError, FlowError, RejectedError
 from dvc_branchflow.flow import BranchSpec
 from dvc_branchflow.model import PIPELINE_ROLES, Branch, Role, Sha
 from dvc_branchflow.project import Project
+from dvc_branchflow.values import dataclass
 from dvc_branchflow.work.commits import read_commit
 from dvc_branchflow.work.refusing import refusal_error
 from dvc_branchflow.work.release_plan import plan_release

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from dvc_branchflow.channels import Event, in_channels
 from dvc_branchflow.errors import UsageError
 from dvc_branchflow.flow import BranchSpec
 from dvc_branchflow.model import PIPELINE_ROLES, Branch, Out, Role, Sha
 from dvc_branchflow.project import Project
+from dvc_branchflow.values import dataclass
 from dvc_branchflow.versions import Version, latest_versions, release_tag
 from dvc_branchflow.work.commits import CommitData, read_commits
 from dvc_branchflow.work.environments import environment

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dvc_branchflow.dvcio import dvc_text
@@ -13,6 +12,7 @@ from dvc_branchflow.errors import FlowError, GitError, StorageError
 from dvc_branchflow.manifest import lookup
 from dvc_branchflow.model import Sha
 from dvc_branchflow.project import Project
+from dvc_branchflow.values import dataclass, replace
 from dvc_branchflow.work.commits import CommitData, read_commit
 from dvc_branchflow.work.placing import Checkout, Stray, Survey, fetch_wanted
 from dvc_branchflow.work.transfer import Report, manifest_of

@@ -10,11 +10,11 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 from dvc_branchflow.errors import ConfigError
 from dvc_branchflow.model import Oid
 from dvc_branchflow.typed import decode, encode
+from dvc_branchflow.values import dataclass
 
 SCHEMA = "branchflow/tombstone/1"
 FOLDER = "tombstones"

@@ -13,7 +13,6 @@ import posixpath
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -21,6 +20,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from dvc_branchflow.errors import StorageError, UsageError
+from dvc_branchflow.values import asdict, dataclass, field
 
 RELEASE_TAG = "branchflow.tag"
 """The tag that names a run's release; a stage of it sets the tag from `$BRANCHFLOW_TAG`."""

@@ -6,10 +6,10 @@ import json
 import math
 import types
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, fields, is_dataclass
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from dvc_branchflow.errors import ConfigError
+from dvc_branchflow.values import fields, is_dataclass
 
 _T = TypeVar("_T")
 _MAX_BYTES = 16 * 1024 * 1024
@@ -96,6 +96,8 @@ def _listed(kind: Any, value: Any, at: str) -> tuple[Any, ...]:
 def _made(kind: Any, value: Any, at: str) -> Any:
     if not isinstance(value, dict):
         raise TypeError(f"{at or 'it'} is no mapping")
+    from dataclasses import MISSING  # noqa: TID251  6 ms that few commands need
+
     hints = get_type_hints(kind)
     found = {}
     for item in fields(kind):

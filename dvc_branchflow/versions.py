@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Literal, Self
 
 from dvc_branchflow.model import TagName
+from dvc_branchflow.values import dataclass
 
 Bump = Literal["patch", "minor", "major"]
 _TAG = re.compile(

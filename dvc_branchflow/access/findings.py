@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 from dvc_branchflow.access.lifecycle import OBJECTS, OURS, is_hasty, read_rules
@@ -11,6 +10,7 @@ from dvc_branchflow.access.policies import User
 from dvc_branchflow.config import FlowConfig
 from dvc_branchflow.model import Role
 from dvc_branchflow.probed import Ability, Answer, Fact, Probed
+from dvc_branchflow.values import dataclass
 
 Weight = Literal["missing", "unknown", "advice"]
 _SKEW_SECONDS = 60

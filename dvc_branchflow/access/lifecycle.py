@@ -6,8 +6,9 @@ Source: the S3 API's `LifecycleRule`; an object that a rule's tags ask for is ne
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from dvc_branchflow.values import dataclass
 
 OBJECTS, OURS = "files/md5/", "branchflow/"
 TRASH_DAYS = 14

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
 from dvc_branchflow.experiment.plan import COMPUTED, Metric, Plan
 from dvc_branchflow.experiment.verdict import Units
 from dvc_branchflow.lazy import np, pa, pc
+from dvc_branchflow.values import dataclass, field
 from dvc_branchflow.watch.columns import as_number, as_text
 from dvc_branchflow.watch.fingerprints import hash_texts
 from dvc_branchflow.watch.windows import Span

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from importlib.resources import files as package_files
 
 from dvc_branchflow.assignment import assign
@@ -14,6 +13,7 @@ from dvc_branchflow.gitobjects import EXECUTABLE_MODE, FILE_MODE
 from dvc_branchflow.model import PLAN_FILE, Branch, Role, Sha
 from dvc_branchflow.plain import load_mapping
 from dvc_branchflow.project import Project, Tip
+from dvc_branchflow.values import dataclass, field
 from dvc_branchflow.work.commits import CommitData, read_commit
 from dvc_branchflow.work.environments import environment, ground_of, served
 from dvc_branchflow.work.publish import Move, publish, require_movable

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 
 from dvc_branchflow import __version__
 from dvc_branchflow.analysis.gathering import Gathered, gather
@@ -18,6 +17,7 @@ from dvc_branchflow.model import PLAN_FILE, Branch, Sha
 from dvc_branchflow.pages.analysis import report_page
 from dvc_branchflow.project import Project, Tip
 from dvc_branchflow.typed import encode
+from dvc_branchflow.values import dataclass, replace
 from dvc_branchflow.watch.windows import SECOND
 from dvc_branchflow.work.commits import CommitData
 from dvc_branchflow.work.environments import Environment, environment

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
 from dvc_branchflow.errors import BranchflowError
 from dvc_branchflow.git import Change
+from dvc_branchflow.values import fields, is_dataclass
 
 _VERSION = 1
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from operator import itemgetter
+
+from dvc_branchflow.values import dataclass
 
 _COLOURS = {"good": "32", "warn": "33", "bad": "31", "dim": "2"}
 _STEP = 1024
@@ -101,6 +101,8 @@ def cell(value: object) -> str:
 
 def fitted(columns: Sequence[Column]) -> str:
     """Return columns as a table; where a terminal is narrow those that are used least go."""
+    import shutil  # 3 ms, and few commands print a table of columns
+
     left = [(column.rank, column.cells()) for column in columns]
     room = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     while room is not None and _width(left) > room:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from dvc_branchflow.drift.judging import (
@@ -33,6 +32,7 @@ from dvc_branchflow.drift.texts import MOST_TEXTS, Hashes, hashed
 from dvc_branchflow.drift.thresholds import Thresholds
 from dvc_branchflow.lazy import np
 from dvc_branchflow.stats.multiple import holm
+from dvc_branchflow.values import dataclass, field, replace
 
 ColumnKind = Literal["number", "text"]
 Kinds = Mapping[str, ColumnKind]

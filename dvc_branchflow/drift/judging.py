@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 from dvc_branchflow.drift.effects import (
@@ -21,6 +20,7 @@ from dvc_branchflow.drift.texts import Hashes, area_noise, separability
 from dvc_branchflow.drift.thresholds import Thresholds
 from dvc_branchflow.lazy import Ints, np
 from dvc_branchflow.stats.intervals import newcombe, normal_quantile, wilson
+from dvc_branchflow.values import dataclass
 
 _RARE = 0.01  # a share of the baseline below which categories are counted together
 _MIN_TEXTS = 20

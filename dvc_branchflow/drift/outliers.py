@@ -9,10 +9,10 @@ Sources: van der Waerden 1952 (normal scores); Mahalanobis 1936; Liu, Lafferty a
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from dvc_branchflow.drift.sketches import Chunk, Numbers, Sketch
 from dvc_branchflow.lazy import Floats, np, special
+from dvc_branchflow.values import dataclass
 
 TAIL = 0.01
 """The share of baseline rows that count as outliers: those beyond `Shape.limit`."""

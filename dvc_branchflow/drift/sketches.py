@@ -7,10 +7,10 @@ two bins are what lies below and above all that the baseline ever saw.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from dvc_branchflow.lazy import Floats, Ints, np, pa, pc
+from dvc_branchflow.values import dataclass, field
 
 BINS = 128
 MAX_CATEGORIES = 1_000

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Literal
 
 from dvc_branchflow.experiment.verdict import Effect, Verdict
+from dvc_branchflow.values import dataclass, field
 
 REPORT = "report.json"
 PAGE = "report.html"

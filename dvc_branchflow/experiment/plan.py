@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal, get_args
 
@@ -13,6 +12,7 @@ from dvc_branchflow.errors import ConfigError, UsageError
 from dvc_branchflow.model import PLAN_FILE
 from dvc_branchflow.plain import nearest
 from dvc_branchflow.stats.design import power_of_means, power_of_rates, rows_needed
+from dvc_branchflow.values import dataclass, field
 from dvc_branchflow.watch.windows import Span, parse_span
 
 Kind = Literal["ab", "forward", "backtest"]

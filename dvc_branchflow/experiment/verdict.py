@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 from dvc_branchflow.experiment.plan import Metric, Plan
@@ -20,6 +19,7 @@ from dvc_branchflow.stats.intervals import (
 )
 from dvc_branchflow.stats.moments import Moments, PairMoments
 from dvc_branchflow.stats.sequential import always_valid, guarded_rate
+from dvc_branchflow.values import dataclass
 
 Word = Literal["ship", "hold", "stop", "not yet"]
 MISMATCH = 0.001

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import time
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
@@ -62,7 +61,8 @@ class Git(GitReader):
         Git hands its hooks another index for `git commit FILE`, and the heads of a merge.
         Raises: GitError: the index has conflicts.
         """
-        import tempfile  # 1.5 ms that only this needs
+        import shutil
+        import tempfile  # 5 ms that only this needs
 
         index = Path(
             os.environ.get("GIT_INDEX_FILE") or self.text("rev-parse", "--git-path", "index")
@@ -205,6 +205,8 @@ class Git(GitReader):
         `git worktree add` writes a HEAD of zeros first; killed there, it leaves a repository in
         which every fetch fails. Ours is made aside, with its HEAD, and appears by a rename.
         """
+        import shutil  # 3 ms that few need
+
         admin = self.common_dir / "worktrees" / path.name
         aside = path.with_name(f"{path.name}.new")
         for leftover in (aside, admin):
@@ -246,6 +248,8 @@ class Git(GitReader):
 
     def put_back(self, path: Path, commit: Sha, names: Collection[str]) -> None:
         """Make paths of a checkout that is ours what they are in a commit, be that nothing."""
+        import shutil
+
         there = self.files(commit)
         tracked = [name for name in names if name in there]
         for name in set(names) - set(tracked):

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from dvc_branchflow.gitobjects import FILE_MODE, Entry
 from dvc_branchflow.model import Sha
+from dvc_branchflow.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

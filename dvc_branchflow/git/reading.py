@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, Self
 
@@ -23,6 +22,7 @@ from dvc_branchflow.gitobjects import (
     parse_tree_diffs,
 )
 from dvc_branchflow.model import Branch, Sha
+from dvc_branchflow.values import dataclass, field
 
 _SHORT_LINE = 16  # commits that are read one by one sooner than a process starts
 

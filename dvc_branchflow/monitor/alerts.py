@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime
 
 from dvc_branchflow.errors import RejectedError, UsageError
 from dvc_branchflow.git import Change
 from dvc_branchflow.project import Project
 from dvc_branchflow.typed import encode
+from dvc_branchflow.values import replace
 from dvc_branchflow.watch.alerts import Alert, Answer
 from dvc_branchflow.work.environments import Environment, environment
 from dvc_branchflow.work.running import until_won

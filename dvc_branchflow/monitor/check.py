@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from dvc_branchflow.monitor.judging import Judged, judge
 from dvc_branchflow.pages.monitor import check_page
 from dvc_branchflow.project import Project
 from dvc_branchflow.typed import decode, encode
+from dvc_branchflow.values import asdict, dataclass, replace
 from dvc_branchflow.watch.alerts import Alert, raised
 from dvc_branchflow.watch.verdicts import PAGE, Check, check_id, check_path, inputs_digest
 from dvc_branchflow.watch.windows import (

@@ -6,11 +6,11 @@ import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from dvc_branchflow.errors import RejectedError, UsageError
+from dvc_branchflow.values import dataclass
 from dvc_branchflow.watch.rows import Problems
 from dvc_branchflow.work.tables import SUFFIXES
 

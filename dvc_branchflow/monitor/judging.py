@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from dvc_branchflow.drift.baseline import (
@@ -18,6 +17,7 @@ from dvc_branchflow.drift.sketches import Chunk, Numbers
 from dvc_branchflow.errors import BranchflowError
 from dvc_branchflow.lazy import pa, pc
 from dvc_branchflow.project import Project
+from dvc_branchflow.values import dataclass, field
 from dvc_branchflow.versions import parse_tag
 from dvc_branchflow.watch.quality import Outcomes
 from dvc_branchflow.watch.rows import LogSchema

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from dvc_branchflow.lazy import np, pa
 from dvc_branchflow.model import Branch, Sha
 from dvc_branchflow.monitor.inputs import InputFile, check_source, open_files, require_clean
 from dvc_branchflow.project import Project
+from dvc_branchflow.values import dataclass, replace
 from dvc_branchflow.watch.columns import Batch, as_number, as_text
 from dvc_branchflow.watch.fingerprints import Known, hash_rows, hash_texts, repeated
 from dvc_branchflow.watch.recipe import ColumnKind

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from dvc_branchflow.lazy import np, pa
 from dvc_branchflow.model import Branch, Sha
 from dvc_branchflow.monitor.inputs import InputFile, check_source, open_files, require_clean
 from dvc_branchflow.project import Project
+from dvc_branchflow.values import dataclass, field, replace
 from dvc_branchflow.watch.columns import Batch
 from dvc_branchflow.watch.fingerprints import Known, hash_rows, hash_texts, repeated
 from dvc_branchflow.watch.rows import (

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from typing import Protocol
 
 from dvc_branchflow.model import Oid
 from dvc_branchflow.objects.base import Stored
 from dvc_branchflow.objects.doomed import Doomed
 from dvc_branchflow.objects.notes import HOME
+from dvc_branchflow.values import dataclass, field
 
 TRASH = f"{HOME}/trash"
 # No folder of two letters: DVC would take what lies in one for an object of its old layout.

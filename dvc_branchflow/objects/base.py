@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from dvc_branchflow.errors import StorageError
 from dvc_branchflow.model import Oid
+from dvc_branchflow.values import dataclass
 
 PREFIX = "files/md5"
 _KEY = re.compile(rf"{PREFIX}/([0-9a-f]{{2}})/([0-9a-f]{{30}}(?:\.dir)?)")

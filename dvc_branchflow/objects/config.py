@@ -6,10 +6,10 @@ import configparser
 import os
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from dvc_branchflow.errors import ConfigError
+from dvc_branchflow.values import dataclass, field
 
 _SECTION = re.compile(r"""^['"]?remote "(.+?)"['"]?$""")
 # Options of remotes that DVC reads from the config file's own folder where they are relative.

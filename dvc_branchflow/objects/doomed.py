@@ -7,11 +7,11 @@ make: out of a plan, of what a place lists now, and of what is needed now.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import InitVar, dataclass
 from typing import Final, Literal
 
 from dvc_branchflow.model import Oid
 from dvc_branchflow.objects.base import Stored
+from dvc_branchflow.values import dataclass, field
 
 Place = Literal["objects", "trash"]
 Spared = Literal["needed", "young", "changed"]
@@ -29,11 +29,11 @@ class Doomed:
 
     place: Place
     copies: tuple[Stored, ...]
-    seal: InitVar[object]
+    seal: object = field(repr=False)
 
-    def __post_init__(self, seal: object) -> None:
+    def __post_init__(self) -> None:
         """Refuse to be made by anybody but the check."""
-        if seal is not _SEAL:
+        if self.seal is not _SEAL:
             raise TypeError("only `condemn` says what may be deleted")
 
     def at(self, place: Place) -> tuple[Stored, ...]:

@@ -6,7 +6,6 @@ import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from dvc_branchflow.objects.base import PREFIX, Stored, absent, object_key, oid_
 from dvc_branchflow.objects.config import RemoteConfig
 from dvc_branchflow.objects.crew import MOST, Pace, each
 from dvc_branchflow.objects.files import appearing, md5, prove, read
+from dvc_branchflow.values import dataclass
 
 # What file systems call the time of the last change.
 _TIMES = ("mtime", "modified", "last_modified", "LastModified", "updated", "created")

@@ -9,7 +9,6 @@ import os
 import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -23,6 +22,7 @@ from dvc_branchflow.objects.filesystem import (
     files_below,
     modified_seconds,
 )
+from dvc_branchflow.values import dataclass
 
 HOME = "branchflow"
 _MAX_BYTES = 512 * 1024 * 1024

@@ -11,11 +11,11 @@ import sys
 import threading
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from itertools import accumulate, pairwise
 from typing import Any, NoReturn, TypeVar
 
 from dvc_branchflow.errors import StorageError
+from dvc_branchflow.values import dataclass, field
 
 _T = TypeVar("_T")
 _R = TypeVar("_R")

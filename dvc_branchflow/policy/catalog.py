@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
 from dvc_branchflow.model import Role
+from dvc_branchflow.values import dataclass
 
 _ALL = tuple(Role)
 _LASTING = (Role.MAIN, Role.RAW, Role.CLEAN, Role.SPLIT, Role.STABLE, Role.MONITOR)

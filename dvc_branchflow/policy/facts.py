@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from dvc_branchflow.channels import Kind
 from dvc_branchflow.model import Branch, LockedStage, Oid, Out, Pins, Sha
 from dvc_branchflow.tombstones import Tombstone
+from dvc_branchflow.values import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)

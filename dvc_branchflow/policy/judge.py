@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
 
 from dvc_branchflow.errors import ConfigError
 from dvc_branchflow.flow import BranchSpec
@@ -13,6 +12,7 @@ from dvc_branchflow.policy.any_branch import judge_metadata, judge_paths
 from dvc_branchflow.policy.catalog import RULES
 from dvc_branchflow.policy.facts import CommitFacts
 from dvc_branchflow.policy.pinned import Owners
+from dvc_branchflow.values import replace
 
 
 def needed_manifests(

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from dvc_branchflow.flow import BranchSpec
 from dvc_branchflow.model import APPEND_ONLY, LOCK_FILE, PIPELINE_FILE, Branch, Role
 from dvc_branchflow.policy.any_branch import is_hostile
 from dvc_branchflow.policy.catalog import RULES
 from dvc_branchflow.policy.facts import is_below
+from dvc_branchflow.values import dataclass
 
 PURPOSES: Mapping[Role, str] = {
     Role.MAIN: "the problem, documents, branchflow.yaml, and the records of all runs",

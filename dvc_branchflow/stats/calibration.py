@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Self
 
 from dvc_branchflow.lazy import Floats, Ints, np
 from dvc_branchflow.stats.intervals import Interval, mean, wilson
 from dvc_branchflow.stats.moments import Moments
+from dvc_branchflow.values import dataclass
 
 BINS = 10
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from dvc_branchflow.lazy import Floats, np, special
 from dvc_branchflow.stats.moments import Moments, PairMoments
+from dvc_branchflow.values import dataclass
 
 _MIN_RATIO_MEAN = 1e-300
 

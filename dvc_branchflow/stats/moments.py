@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Self
 
 from dvc_branchflow.lazy import Floats, np
+from dvc_branchflow.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

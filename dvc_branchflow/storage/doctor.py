@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
 
 from dvc_branchflow.access.findings import Finding, Use, judge, roles_on
@@ -13,6 +12,7 @@ from dvc_branchflow.errors import BranchflowError
 from dvc_branchflow.objects import RemoteConfig
 from dvc_branchflow.probed import Ability, Answer, Fact, Probed
 from dvc_branchflow.project import Project
+from dvc_branchflow.values import dataclass, replace
 from dvc_branchflow.work.stock import shared_remotes
 from dvc_branchflow.work.transfer import Report
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 from dvc_branchflow.errors import UsageError
 from dvc_branchflow.model import Oid
@@ -16,6 +15,7 @@ from dvc_branchflow.objects import Stored
 from dvc_branchflow.objects.aside import Aside
 from dvc_branchflow.objects.doomed import condemn
 from dvc_branchflow.project import Project
+from dvc_branchflow.values import dataclass
 from dvc_branchflow.work.census import GRACE_SECONDS, Needs, find_needs, require_all_known
 from dvc_branchflow.work.leases import utc
 from dvc_branchflow.work.plans import FOLDER, Line, Plan, PlanWriter, find_plan, read_plan

@@ -10,13 +10,13 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 
 from dvc_branchflow.errors import BranchflowError, FlowError, StorageError, UsageError
 from dvc_branchflow.model import Oid
 from dvc_branchflow.objects import Stored
 from dvc_branchflow.objects.doomed import Doomed, condemn
 from dvc_branchflow.project import Project
+from dvc_branchflow.values import dataclass, field
 from dvc_branchflow.work.census import (
     GRACE_SECONDS,
     Census,

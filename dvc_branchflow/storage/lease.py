@@ -10,13 +10,13 @@ import os
 import re
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from dvc_branchflow.errors import StorageError
 from dvc_branchflow.git import survey
 from dvc_branchflow.manifest import oids
 from dvc_branchflow.model import Oid, Sha
 from dvc_branchflow.project import Project
+from dvc_branchflow.values import dataclass
 from dvc_branchflow.work.census import require_all_known
 from dvc_branchflow.work.graph import Graph
 from dvc_branchflow.work.leases import Lease, end_lease, utc, write_lease

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
 
 from dvc_branchflow.model import Oid
 from dvc_branchflow.project import Project
+from dvc_branchflow.values import dataclass, field, replace
 from dvc_branchflow.work.carrying import Carrier, carrier, is_holed
 from dvc_branchflow.work.examining import Bad, Depth, Examiner
 from dvc_branchflow.work.stock import shared_remotes, take_stock

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from dvc_branchflow.model import Oid
 from dvc_branchflow.project import Project
+from dvc_branchflow.values import dataclass
 from dvc_branchflow.work.carrying import Carrier, carrier, is_holed
 from dvc_branchflow.work.examining import Bad
 from dvc_branchflow.work.transfer import Report

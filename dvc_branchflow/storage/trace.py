@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 
 from dvc_branchflow.errors import BranchflowError
 from dvc_branchflow.gitobjects import Commit
 from dvc_branchflow.manifest import entries
 from dvc_branchflow.model import Oid, Sha, parse_oid
 from dvc_branchflow.project import Project
+from dvc_branchflow.values import dataclass
 from dvc_branchflow.versions import parse_tag
 from dvc_branchflow.work.census import Census, take_census
 from dvc_branchflow.work.leases import utc

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from dvc_branchflow.errors import RejectedError, UsageError
 from dvc_branchflow.model import Oid
 from dvc_branchflow.objects.aside import Aside
 from dvc_branchflow.project import Project
+from dvc_branchflow.values import dataclass
 from dvc_branchflow.work.leases import utc
 from dvc_branchflow.work.stock import shared_remotes
 from dvc_branchflow.work.transfer import Report

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 
 from dvc_branchflow.model import Branch, Role
 from dvc_branchflow.project import Project
+from dvc_branchflow.values import dataclass, field
 from dvc_branchflow.versions import parse_tag
 from dvc_branchflow.work.census import Census, take_census
 from dvc_branchflow.work.leases import utc

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
 from typing import Literal
 
+from dvc_branchflow.values import dataclass, replace
 from dvc_branchflow.watch.verdicts import Check, Kind, ReleaseCheck
 
 FOLDER = "alerts"

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
 from typing import Any
 
 from dvc_branchflow.lazy import Bools, np, pa, pc
+from dvc_branchflow.values import dataclass, field
 
 _MERGE_BELOW = 8  # blocks of this process's own rows, before they are put together
 Hashes = Any

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 
 from dvc_branchflow.drift.judging import Effect
 from dvc_branchflow.drift.thresholds import Thresholds
@@ -11,6 +10,7 @@ from dvc_branchflow.lazy import Bools, Floats, np
 from dvc_branchflow.stats.calibration import Bin, Reliability
 from dvc_branchflow.stats.intervals import Interval, mean, wilson
 from dvc_branchflow.stats.moments import Moments
+from dvc_branchflow.values import dataclass, field, replace
 
 _LOWER_IS_BETTER = frozenset({"mae", "rmse"})
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Literal
 
 from dvc_branchflow.errors import ConfigError
+from dvc_branchflow.values import dataclass
 
 RECIPE_FILE = "tuned.json"
 ColumnKind = Literal["number", "text"]

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
 from dvc_branchflow.drift.thresholds import Thresholds
 from dvc_branchflow.errors import ConfigError
 from dvc_branchflow.plain import nearest
+from dvc_branchflow.values import dataclass, field, replace
 from dvc_branchflow.watch.windows import parse_length
 
 _PRIVATE = ("hash", "drop")
 NEVER_PRIVATE = frozenset({"request_id", "time", "tag", "prediction"})
-_LIMITS = tuple(item.name for item in fields(Thresholds))
+_LIMITS = Thresholds.__match_args__
 SCHEMA: Mapping[str, dict[str, Any]] = {
     "window": {
         "type": "string",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from dvc_branchflow.drift.judging import Effect, FeatureDrift
@@ -12,6 +11,7 @@ from dvc_branchflow.drift.sketches import Categories, Numbers, Sketch
 from dvc_branchflow.drift.thresholds import Thresholds
 from dvc_branchflow.lazy import np
 from dvc_branchflow.typed import encode
+from dvc_branchflow.values import dataclass, field
 from dvc_branchflow.watch.quality import Quality
 from dvc_branchflow.watch.windows import Span, compact, parse_span
 

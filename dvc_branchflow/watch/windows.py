@@ -6,11 +6,11 @@ Times are whole microseconds since 1970 in UTC, as Arrow keeps them.
 from __future__ import annotations
 
 import re
-from calendar import timegm
-from dataclasses import dataclass
+from collections.abc import Iterable
 
 from dvc_branchflow.errors import ConfigError, UsageError
 from dvc_branchflow.lazy import np
+from dvc_branchflow.values import dataclass
 
 SECOND = 1_000_000
 _LENGTH = re.compile(r"([1-9]\d{0,4})\s*([hd])")
@@ -59,8 +59,13 @@ def parse_stamp(text: str) -> int:
     match = _STAMP.fullmatch(text.strip())
     if match is None:
         raise UsageError(f"'{text[:40]}' is no moment in UTC, such as '2026-11-01T12:00:00Z'")
-    parts = tuple(int(part or 0) for part in match.groups())
-    return timegm(parts) * SECOND
+    return _moment_of(int(part or 0) for part in match.groups())
+
+
+def _moment_of(parts: Iterable[int]) -> int:
+    from calendar import timegm  # 3 ms, and every command reads how long windows are
+
+    return timegm(tuple(parts)) * SECOND
 
 
 def window_before(moment: int, seconds: int) -> Span:
@@ -103,7 +108,7 @@ def span_of(name: str) -> Span | None:
 
 def _moment(compact: str) -> int:
     numbers = re.fullmatch(r"(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)", compact)
-    return timegm(tuple(int(part) for part in numbers.groups())) * SECOND if numbers else 0
+    return _moment_of(int(part) for part in numbers.groups()) if numbers else 0
 
 
 def compact(moment: int) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from dvc_branchflow import manifest
@@ -12,6 +11,7 @@ from dvc_branchflow.git import Change
 from dvc_branchflow.metafiles import pointer_path, render_pointer
 from dvc_branchflow.model import Oid, Out
 from dvc_branchflow.project import Project
+from dvc_branchflow.values import dataclass
 from dvc_branchflow.work.transfer import manifest_of
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from dvc_branchflow.drift.baseline import Baseline, ColumnKind, Kinds, Rows, fit_baseline
@@ -13,6 +12,7 @@ from dvc_branchflow.drift.stored import baseline_json, parse_baseline
 from dvc_branchflow.manifest import entries, lookup
 from dvc_branchflow.model import Oid, Out
 from dvc_branchflow.project import Project
+from dvc_branchflow.values import dataclass
 from dvc_branchflow.work.commits import CommitData, read_commit
 from dvc_branchflow.work.environments import Environment, Served
 from dvc_branchflow.work.logbook import BASELINES

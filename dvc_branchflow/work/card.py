@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from dvc_branchflow.flow import BranchSpec
@@ -14,6 +13,7 @@ from dvc_branchflow.metafiles import Artifact
 from dvc_branchflow.model import Sha
 from dvc_branchflow.plain import dump_yaml
 from dvc_branchflow.project import Project
+from dvc_branchflow.values import dataclass
 from dvc_branchflow.work.commits import CommitData
 from dvc_branchflow.work.looks import evaluations
 from dvc_branchflow.work.records import RunRecord

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 from dvc_branchflow.errors import StorageError
 from dvc_branchflow.model import Branch, Oid, Role
 from dvc_branchflow.project import Project
 from dvc_branchflow.retention import Line
+from dvc_branchflow.values import dataclass
 from dvc_branchflow.work.graph import Graph
 from dvc_branchflow.work.leases import Lease, add_leases
 from dvc_branchflow.work.naming import Named

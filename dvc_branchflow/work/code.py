@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 
 from dvc_branchflow.flow import BranchSpec
 from dvc_branchflow.gitobjects import Entry
@@ -20,6 +19,7 @@ from dvc_branchflow.model import (
 from dvc_branchflow.policy.facts import is_below
 from dvc_branchflow.project import Project
 from dvc_branchflow.tombstones import is_tombstone
+from dvc_branchflow.values import dataclass, field
 from dvc_branchflow.work.commits import CommitData
 
 _PARAM_SUFFIXES = (".yaml", ".yml", ".json", ".toml")

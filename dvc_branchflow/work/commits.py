@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -29,6 +28,7 @@ from dvc_branchflow.model import (
     Sha,
 )
 from dvc_branchflow.tombstones import Tombstone, is_tombstone, parse_tombstone
+from dvc_branchflow.values import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
 
 from dvc_branchflow.config import is_branch_name
@@ -12,6 +11,7 @@ from dvc_branchflow.git import Change
 from dvc_branchflow.gitobjects import EXECUTABLE_MODE, FILE_MODE
 from dvc_branchflow.model import Branch, Role, Sha
 from dvc_branchflow.project import Project, Tip
+from dvc_branchflow.values import dataclass
 from dvc_branchflow.versions import parse_tag
 from dvc_branchflow.watch.recipe import RECIPE_FILE, Recipe, parse_recipe
 from dvc_branchflow.watch.rows import SCHEMA_FILE, LogSchema, parse_log_schema

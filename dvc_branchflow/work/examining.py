@@ -10,7 +10,6 @@ import hashlib
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from itertools import islice
 from typing import Literal
 
@@ -18,6 +17,7 @@ from dvc_branchflow.manifest import entries
 from dvc_branchflow.model import Oid, Sha
 from dvc_branchflow.objects import Stored, is_md5
 from dvc_branchflow.project import Project
+from dvc_branchflow.values import dataclass, field
 from dvc_branchflow.work.parts import COUNT, KeyParts, part_of
 from dvc_branchflow.work.proofs import Proofs
 from dvc_branchflow.work.required import Required

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
-from dataclasses import dataclass
 
 from dvc_branchflow.errors import FlowError
 from dvc_branchflow.flow import BranchSpec
 from dvc_branchflow.git import Git
 from dvc_branchflow.model import Role, Sha
 from dvc_branchflow.project import Project
+from dvc_branchflow.values import dataclass
 from dvc_branchflow.work.views import Wanted, model_of
 
 _FOLDER = "refs/exps"

@@ -6,12 +6,12 @@ It only explains; nothing is deleted or kept by what is found here.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from dvc_branchflow.errors import GitError
 from dvc_branchflow.git import survey
 from dvc_branchflow.model import Oid
 from dvc_branchflow.project import Project
+from dvc_branchflow.values import dataclass
 from dvc_branchflow.work.census import Census
 from dvc_branchflow.work.graph import Graph, Step
 from dvc_branchflow.work.parts import KeyParts

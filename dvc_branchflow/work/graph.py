@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import TypeVar
 
 from dvc_branchflow.errors import ConfigError
@@ -13,6 +12,7 @@ from dvc_branchflow.git.survey import Node
 from dvc_branchflow.gitobjects import EMPTY_TREE, EXECUTABLE_MODE, FILE_MODE, MODULE_MODE, Entry
 from dvc_branchflow.metafiles import parse_pins
 from dvc_branchflow.model import PINS_FILE, PIPELINE_FILE, Oid, Sha
+from dvc_branchflow.values import dataclass
 from dvc_branchflow.work.naming import Named, ids_in_text, is_naming, named
 from dvc_branchflow.work.roots import MAX_BYTES, NAMING, Holder, Kind, Problem, Roots
 

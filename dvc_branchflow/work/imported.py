@@ -9,11 +9,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from dvc_branchflow.errors import ConfigError
 from dvc_branchflow.project import Project
+from dvc_branchflow.values import asdict, dataclass, fields
 from dvc_branchflow.work.documents import on_tracking, read_files
 from dvc_branchflow.work.records import FOLDER, RunRecord
 

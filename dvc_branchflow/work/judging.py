@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from functools import cached_property
 
 from dvc_branchflow.channels import Kind, parse_gto_tag
@@ -33,6 +32,7 @@ from dvc_branchflow.policy.facts import RefFacts, TagFacts
 from dvc_branchflow.policy.judge import judge_commit, needed_manifests, settle
 from dvc_branchflow.policy.moves import judge_number, judge_ref, short_name
 from dvc_branchflow.project import Project
+from dvc_branchflow.values import dataclass, replace
 from dvc_branchflow.work.commits import read_commit
 from dvc_branchflow.work.facts import FactsReader
 from dvc_branchflow.work.folders import folder_oid, outs_below

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from dvc_branchflow.lazy import np
+from dvc_branchflow.values import dataclass
 from dvc_branchflow.watch.fingerprints import hash_texts
 from dvc_branchflow.watch.windows import Span
 from dvc_branchflow.work.environments import Environment

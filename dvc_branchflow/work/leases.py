@@ -10,7 +10,6 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,6 +17,7 @@ from dvc_branchflow.errors import ConfigError
 from dvc_branchflow.model import Oid
 from dvc_branchflow.objects.notes import HOME, Notes
 from dvc_branchflow.project import Project
+from dvc_branchflow.values import asdict, dataclass
 from dvc_branchflow.work.naming import Named
 from dvc_branchflow.work.roots import Holder, Kind, Problem, Roots
 

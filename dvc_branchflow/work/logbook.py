@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from dvc_branchflow.errors import StorageError
 from dvc_branchflow.lazy import np, pa, pc, pq
 from dvc_branchflow.manifest import entries
 from dvc_branchflow.model import Oid, Out
+from dvc_branchflow.values import dataclass
 from dvc_branchflow.watch.fingerprints import Known
 from dvc_branchflow.watch.windows import Span, month, span_of
 from dvc_branchflow.work.environments import Environment

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from dvc_branchflow.lazy import csv, np, pa
 from dvc_branchflow.query import Condition, require_known
+from dvc_branchflow.values import dataclass
 from dvc_branchflow.watch.rows import OPTIONAL, REQUIRED
 from dvc_branchflow.watch.windows import Span, compact
 from dvc_branchflow.work.environments import Environment

@@ -8,7 +8,6 @@ never committed is nobody's to see, and can't be counted.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 from dvc_branchflow.errors import RejectedError
 from dvc_branchflow.flow import BranchSpec
@@ -16,6 +15,7 @@ from dvc_branchflow.gitobjects import utc_text
 from dvc_branchflow.metafiles import Pipeline
 from dvc_branchflow.model import Branch, LockedStage, Role, Sha
 from dvc_branchflow.project import Project
+from dvc_branchflow.values import dataclass
 from dvc_branchflow.work.history import History
 from dvc_branchflow.work.records import certificate_of, read_refused
 

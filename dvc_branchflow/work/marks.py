@@ -13,13 +13,13 @@ import os
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
 from types import TracebackType
 from typing import Any, Literal, Self
 
 from dvc_branchflow.errors import ConfigError, StorageError
 from dvc_branchflow.objects.notes import HOME
 from dvc_branchflow.project import Project
+from dvc_branchflow.values import asdict, dataclass, replace
 from dvc_branchflow.work.leases import utc
 from dvc_branchflow.work.transfer import Report
 

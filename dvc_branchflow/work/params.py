@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 from dvc_branchflow.errors import ConfigError, FlowError
 from dvc_branchflow.git import Change
@@ -13,6 +12,7 @@ from dvc_branchflow.plain import load_values, with_values
 from dvc_branchflow.policy.any_branch import MAX_GIT_BYTES
 from dvc_branchflow.project import Project
 from dvc_branchflow.query import flat
+from dvc_branchflow.values import dataclass
 from dvc_branchflow.work.code import CodeBoundary
 from dvc_branchflow.work.commits import CommitData
 from dvc_branchflow.work.experiments import Experiment

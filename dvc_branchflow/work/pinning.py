@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
 
 from dvc_branchflow.errors import FlowError, StorageError
 from dvc_branchflow.flow import BranchSpec, identifier
@@ -28,6 +27,7 @@ from dvc_branchflow.model import (
 )
 from dvc_branchflow.project import Project
 from dvc_branchflow.sampling import sampled
+from dvc_branchflow.values import dataclass, replace
 from dvc_branchflow.work.commits import CommitData, read_commits
 from dvc_branchflow.work.transfer import manifest_of
 

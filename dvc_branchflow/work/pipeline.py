@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from dvc_branchflow.dvcio import dvc
@@ -16,6 +15,7 @@ from dvc_branchflow.metafiles import parse_lock
 from dvc_branchflow.model import LOCK_FILE, PIPELINE_FILE, POINTER_SUFFIX, LockedStage, Out
 from dvc_branchflow.plain import load_mapping
 from dvc_branchflow.project import Project
+from dvc_branchflow.values import dataclass
 from dvc_branchflow.work.commits import CommitData
 from dvc_branchflow.work.placing import put_in_place
 from dvc_branchflow.work.transfer import Report

@@ -7,7 +7,6 @@ import shutil
 import stat
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +16,7 @@ from dvc_branchflow.manifest import EMPTY, Entry, entries, lookup, manifest_oid
 from dvc_branchflow.model import Oid, Out
 from dvc_branchflow.objects import Place, Placer, digests
 from dvc_branchflow.project import Project
+from dvc_branchflow.values import dataclass
 from dvc_branchflow.work.transfer import Report, fetch_objects, manifest_of
 
 _NEVER = frozenset({"", ".", "..", ".git", ".dvc"})  # parts of a name that lead elsewhere

@@ -11,13 +11,13 @@ import json
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from dvc_branchflow.errors import ConfigError, UsageError
 from dvc_branchflow.model import Oid
 from dvc_branchflow.objects import Stored
+from dvc_branchflow.values import asdict, dataclass, replace
 
 SCHEMA = "branchflow/plan/1"
 _NEW_PLAN = "git branchflow storage gc  # makes a new one"

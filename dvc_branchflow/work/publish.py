@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
 
 from dvc_branchflow.errors import FlowError, LostRaceError, StorageError
 from dvc_branchflow.model import Branch, Out, RefUpdate, Sha
 from dvc_branchflow.project import Project, Tip
+from dvc_branchflow.values import dataclass, replace
 from dvc_branchflow.work.checkouts import checked_out
 from dvc_branchflow.work.commits import CommitData, read_commits
 from dvc_branchflow.work.judging import Case, RefMove, require_lawful, shared_refs

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 
 from dvc_branchflow.errors import UsageError
 from dvc_branchflow.model import Role
 from dvc_branchflow.project import Project
 from dvc_branchflow.query import require_known
+from dvc_branchflow.values import dataclass
 from dvc_branchflow.work.views import RunView, model_of
 
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 
 from dvc_branchflow.errors import BranchflowError, StorageError
 from dvc_branchflow.model import Branch, Oid, Sha
 from dvc_branchflow.objects.notes import DirectoryNotes, Notes, read_all
 from dvc_branchflow.project import Project
 from dvc_branchflow.retention import Line, expired
+from dvc_branchflow.values import dataclass, field
 from dvc_branchflow.work.graph import Graph
 from dvc_branchflow.work.naming import Named, named_in_run
 from dvc_branchflow.work.parts import KeyParts

@@ -7,7 +7,6 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from dvc_branchflow.errors import ConfigError
@@ -17,6 +16,7 @@ from dvc_branchflow.model import Branch, Sha
 from dvc_branchflow.plain import MAX_DEPTH
 from dvc_branchflow.project import Project
 from dvc_branchflow.query import flat, is_number
+from dvc_branchflow.values import asdict, dataclass, field, fields
 from dvc_branchflow.versions import Version, parse_tag, release_tag, versions_of
 from dvc_branchflow.work.documents import (
     MAX_DOCUMENT_BYTES,

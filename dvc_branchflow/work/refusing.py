@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
 from typing import Any
 
 from dvc_branchflow.errors import RejectedError
@@ -17,6 +16,7 @@ from dvc_branchflow.gating import GateResult, judge, text
 from dvc_branchflow.git import Change, NewCommit
 from dvc_branchflow.model import Branch, Out, TagName
 from dvc_branchflow.project import Project
+from dvc_branchflow.values import asdict, dataclass
 from dvc_branchflow.work.publish import Move, publish
 from dvc_branchflow.work.records import RunRecord, read_record, refused_path
 from dvc_branchflow.work.transfer import Report

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import TypeVar
 
 from dvc_branchflow.channels import Event, Kind, parse_gto_tag, read_events, registered
@@ -12,6 +11,7 @@ from dvc_branchflow.git import Git, Ref
 from dvc_branchflow.gitobjects import Tag, utc_text
 from dvc_branchflow.model import Sha, TagName
 from dvc_branchflow.project import Project
+from dvc_branchflow.values import dataclass
 from dvc_branchflow.versions import parse_tag
 from dvc_branchflow.work.records import RunRecord, record_of
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
 
 from dvc_branchflow.errors import FlowError
 from dvc_branchflow.flow import BranchSpec
@@ -11,6 +10,7 @@ from dvc_branchflow.gating import Bound, bound, text
 from dvc_branchflow.git import NewCommit
 from dvc_branchflow.model import Branch, Role, Sha, TagName
 from dvc_branchflow.project import Project, Tip
+from dvc_branchflow.values import dataclass, replace
 from dvc_branchflow.versions import FIRST, Bump, latest_version, release_tag
 from dvc_branchflow.work.code import code_digest
 from dvc_branchflow.work.commits import CommitData, read_commit

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
 
 from dvc_branchflow.flow import BranchSpec
 from dvc_branchflow.git import Change, NewCommit
 from dvc_branchflow.model import CARD_FILE, Branch, Sha, TagName
 from dvc_branchflow.project import Project
+from dvc_branchflow.values import asdict, dataclass, replace
 from dvc_branchflow.versions import Bump
 from dvc_branchflow.work.card import model_card, what_is_stated
 from dvc_branchflow.work.checks import run_checks

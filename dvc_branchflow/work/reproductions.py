@@ -9,12 +9,12 @@ import json
 import math
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, get_args
 
 from dvc_branchflow.errors import ConfigError
 from dvc_branchflow.project import Project
 from dvc_branchflow.query import flat, is_number
+from dvc_branchflow.values import asdict, dataclass, field, fields
 from dvc_branchflow.work.documents import on_tracking, read_files
 from dvc_branchflow.work.records import FOLDER, as_json
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from dvc_branchflow.metafiles import Pipeline, is_pointer, parse_pipeline
 from dvc_branchflow.model import LOCK_FILE, PIPELINE_FILE, Oid, Sha
 from dvc_branchflow.objects import parse_dvc_config
 from dvc_branchflow.project import Project
+from dvc_branchflow.values import dataclass, field
 from dvc_branchflow.work.commits import is_pushed
 from dvc_branchflow.work.graph import DVC_CONFIG, Graph, Step
 from dvc_branchflow.work.naming import Named

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from dvc_branchflow.git.survey import Place
 from dvc_branchflow.gitobjects import EXECUTABLE_MODE, FILE_MODE
 from dvc_branchflow.model import Sha
 from dvc_branchflow.project import Project
+from dvc_branchflow.values import dataclass, field
 from dvc_branchflow.work.naming import Named, is_naming, named
 
 NAMING = ("*.dvc", "dvc.lock", "*/dvc.lock")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -13,6 +12,7 @@ from dvc_branchflow.flow import BranchSpec
 from dvc_branchflow.git import NewCommit
 from dvc_branchflow.model import Branch, Role, Sha
 from dvc_branchflow.project import Project, Tip
+from dvc_branchflow.values import dataclass
 from dvc_branchflow.work.commits import CommitData, read_commit
 from dvc_branchflow.work.looks import require_look
 from dvc_branchflow.work.pinning import PinPlan, pinned_outs, plan_pins

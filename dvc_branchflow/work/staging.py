@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
@@ -15,6 +14,7 @@ from dvc_branchflow.git import Change, NewCommit
 from dvc_branchflow.lazy import np, pa, pq
 from dvc_branchflow.model import Sha
 from dvc_branchflow.project import Project
+from dvc_branchflow.values import dataclass, field
 from dvc_branchflow.watch.fingerprints import pairs
 from dvc_branchflow.watch.windows import file_name
 from dvc_branchflow.work.appending import grow, take_in

@@ -6,13 +6,13 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
 from functools import partial
 
 from dvc_branchflow.errors import BranchflowError, RejectedError, StorageError
 from dvc_branchflow.manifest import Entry, added, entries
 from dvc_branchflow.model import Oid, Out
 from dvc_branchflow.project import Project
+from dvc_branchflow.values import dataclass, replace
 
 Report = Callable[[str], None]
 RemoteName = str | None

@@ -11,12 +11,12 @@ import json
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dvc_branchflow.config import BranchRule
 from dvc_branchflow.model import Branch, Oid, Role, Sha
 from dvc_branchflow.project import Project
+from dvc_branchflow.values import dataclass, replace
 from dvc_branchflow.versions import parse_tag
 from dvc_branchflow.work.census import lines_of
 from dvc_branchflow.work.examining import Bad, Depth, Examined, Examiner, Question

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Literal
 
 from dvc_branchflow.errors import ConfigError, UsageError
@@ -14,6 +13,7 @@ from dvc_branchflow.plain import load_values
 from dvc_branchflow.policy.facts import is_below
 from dvc_branchflow.project import Project
 from dvc_branchflow.query import flat
+from dvc_branchflow.values import dataclass, field
 from dvc_branchflow.work.commits import CommitData
 from dvc_branchflow.work.imported import logged_metrics, read_imported
 from dvc_branchflow.work.looks import evaluations

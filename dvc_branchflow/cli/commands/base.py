@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from dvc_branchflow.errors import BranchflowError, ConfigError
 from dvc_branchflow.project import Project
 from dvc_branchflow.retention import parse_period
+from dvc_branchflow.values import dataclass
 from dvc_branchflow.work.checkouts import left_behind
 from dvc_branchflow.work.transfer import Report
 
