@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.pages import run_page, steps
+from tests.docs.pages import Kept, beginnings, run_page, steps
 from tests.support.isolation import isolated_env
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -36,6 +36,12 @@ RUNS = {
 }
 
 
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Kept:
+    shared = beginnings([ROOT / page for page in WITH_COMMANDS])
+    return Kept(tmp_path_factory.mktemp("pages"), shared)
+
+
 @pytest.mark.parametrize(
     "page",
     [
@@ -43,15 +49,16 @@ RUNS = {
         for page in WITH_COMMANDS
     ],
 )
-def test_commands_of_a_page_work(page: str, tmp_path: Path) -> None:
-    folder = tmp_path / "work"
+def test_commands_of_a_page_work(page: str, kept: Kept) -> None:
+    folder = kept.root / "work"
+    shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     for source, name in (("01", "january"), ("02", "february")):
         shutil.copy(FLIGHTS / f"flights-2013-{source}.csv", folder / f"{name}.csv")
     shutil.copytree(FLIGHTS, folder / "flights-data")
     # The templates' own tests are run elsewhere; here it is enough that a check is.
-    env = isolated_env(tmp_path / "home") | {"PYTEST_ADDOPTS": "--version"}
-    problems = run_page(ROOT / page, folder, env)
+    env = isolated_env(kept.root / "home") | {"PYTEST_ADDOPTS": "--version"}
+    problems = run_page(ROOT / page, folder, env, kept)
     assert not problems, "\n\n".join(problems)
 
 
@@ -69,3 +76,16 @@ def test_a_page_that_says_what_is_not_so_is_found(tmp_path: Path) -> None:
     for wrong in ("$ echo yes\nno", "$ false\n$ true", "$ true\nerror: fails", "$ exit"):
         page.write_text(f"```console\n{wrong}\n```\n")
         assert len(run_page(page, folder, env)) >= 1, wrong
+
+
+def test_a_page_goes_on_from_what_another_left(tmp_path: Path) -> None:
+    pages = [tmp_path / f"{name}.md" for name in ("one", "other")]
+    folder = tmp_path / "work"
+    folder.mkdir()
+    env = isolated_env(tmp_path / "home")
+    begin = f"$ echo ran >> {tmp_path}/count\n$ mkdir new; cd new; echo made\nmade\n"
+    pages[0].write_text(f"```console\n{begin}$ touch file\n```\n")
+    pages[1].write_text(f"```console\n{begin}$ ls; pwd\n{folder}/new\n$ ls file # fails\n```\n")
+    kept = Kept(tmp_path, beginnings(pages))
+    assert [run_page(page, folder, env, kept) for page in pages] == [[], []]
+    assert (tmp_path / "count").read_text() == "ran\n"

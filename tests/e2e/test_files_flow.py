@@ -71,10 +71,13 @@ def break_some(folder: Path) -> set[str]:
 
 @pytest.fixture
 def flow(tmp_path: Path, env: dict[str, str]) -> Flow:
-    """An origin, a store and a clone, laid for files."""
+    """An origin, a store and a clone, laid for files.
+
+    The laid project's own tests run in tests/templates; here it is enough that a check is.
+    """
     root = tmp_path / "team"
     root.mkdir()
-    outside = Shell(root, env)
+    outside = Shell(root, env | {"PYTEST_ADDOPTS": "--version"})
     made = Flow(root, clone(bare_origin(root / "origin.git", outside), root / "repo", outside))
     made.branchflow(
         *("init", "--kind", "files", "--model", "scene", "--sample", "0.5"),
