@@ -5,7 +5,8 @@ BIN := $(VENV)/bin
 # The stages of a pipeline run `python`, which has to be this environment's; the variable, where a
 # machine sets it, would make each start of dvc compile all of its modules again.
 RUN := env -u PYTHONDONTWRITEBYTECODE PATH="$(CURDIR)/$(BIN):$(PATH)"
-WORKERS ?= 2
+# More than cores: many tests wait for servers, or for a clock.
+WORKERS ?= 3
 
 .PHONY: demo test test-fast lint bench bench-quick proof docs generate clean
 
