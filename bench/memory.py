@@ -29,7 +29,7 @@ def cases(bench: Bench, size: Mapping[str, int]) -> Case:
 
     def verb(*words: str) -> Contender:
         command = ("git-branchflow", *words)
-        name = " ".join(words[:2] if words[0] == "check" else words[:1])
+        name = " ".join(words[:1] if words[0] in {"pin", "status"} else words[:2])
         return Contender(name, lambda _: bench.peak_mib(*command, cwd=lab.repo))
 
     def prepare(turn: int) -> None:
@@ -47,6 +47,7 @@ def cases(bench: Bench, size: Mapping[str, int]) -> Case:
         verb("check", "raw"),
         verb("check", "split"),
         verb("status"),
+        verb("storage", "verify"),
     ]
     return Case({"entries": count}, contenders, unit="mib", in_order=True)
 

@@ -58,7 +58,8 @@ _NOTES = {
     ),
     "memory": (
         "The most resident memory of the process, MiB, with two directories of so many entries. "
-        "Their files are not there, and none of these verbs needs them."
+        "Their files are not there, and none of these verbs needs them, but for `storage verify`: "
+        "it finds every one missing, the worst that it can meet."
     ),
     "place": (
         "`ours` is the whole `git branchflow switch`, from its start; the two branches share all "

@@ -77,6 +77,7 @@ _ROWS: tuple[tuple[str, str, str, str, str, str, float], ...] = (
     ("most", "put in place: floor", _PLACE, "large", "ours", _LOOK, 2),
     ("most", "memory at 1,000,000 entries: ingest", "memory", "large", "ingest 100 files", "", 500),
     ("most", "memory at 1,000,000 entries: check", "memory", "large", "check split", "", 500),
+    ("most", "memory, 2,000,000 missing: verify", "memory", "large", "storage verify", "", 500),
 )
 TARGETS = tuple(Target(*row[1:], is_least=row[0] == "least") for row in _ROWS)
 

@@ -19,6 +19,8 @@ from dvc_branchflow.work.verification import (
     verify_refs,
 )
 
+_NAMED = 10_000  # a list that nobody reads to its end takes half a gigabyte for a million
+
 
 @dataclass(frozen=True, slots=True)
 class ReleaseProof:
@@ -59,6 +61,7 @@ class Verification:
         objects, size_bytes: what they need and what is there; each copy counts.
         proven: how many of these hold what their id says. left: how many are not proven yet.
         read_bytes: what was read for that.
+        findings: the first of what is missing or damaged, 10,000 at most. more: how many others.
         copies: of branches that ask for more than one.
         erased: objects that a tombstone names, and nobody has to have.
         unknown: what can't be told.
@@ -75,6 +78,7 @@ class Verification:
     releases: tuple[ReleaseProof, ...]
     copies: tuple[CopyCount, ...]
     erased: int = 0
+    more: int = 0
 
     @property
     def is_good(self) -> bool:
@@ -87,7 +91,7 @@ def verify(project: Project, request: VerifyRequest, report: Report) -> Verifica
 
     Raises: StorageError: a DVC remote is away: then nothing is known.
     """
-    verified = verify_refs(project, request, report)
+    verified = verify_refs(project, request, report, most=_NAMED)
     asked, found = verified.asked, verified.found
     findings = [asked.finding(bad) for bad in found.bad.values()]
     return Verification(
@@ -102,6 +106,7 @@ def verify(project: Project, request: VerifyRequest, report: Report) -> Verifica
         releases=tuple(_releases(verified)),
         copies=tuple(_copies(project, verified)),
         erased=len(found.erased),
+        more=found.more,
     )
 
 
@@ -133,7 +138,8 @@ def _releases(verified: Verified) -> Iterator[ReleaseProof]:
         proofs = [
             proof for one, proof in zip(required, found.proofs, strict=True) if one.tips & bit
         ]
-        is_whole = not any(bad.tips & bit and not bad.is_copy for bad in found.bad.values())
+        is_bad = any(bad.tips & bit and not bad.is_copy for bad in found.bad.values())
+        is_whole = not (is_bad or found.more_tips & bit)
         oldest = min(proofs, default=0.0)
         proven = utc(oldest) if oldest and is_whole else ""
         erased = sum(bool(tips & bit) for tips in found.erased.values())

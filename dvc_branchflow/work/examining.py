@@ -83,6 +83,7 @@ class Examined:
         proofs: when the last of the objects of each of `required` was proven; 0: one never was.
         copies: how many copies the object of each of `required` has that has fewest.
         erased: what was asked for and erased: object → the refs whose tips ask for it.
+        more: how many others are bad, past the `most` of `run`. more_tips: whose tips ask for them.
     """
 
     objects: int = 0
@@ -94,6 +95,8 @@ class Examined:
     proofs: list[float] = field(default_factory=list)
     copies: list[int] = field(default_factory=list)
     erased: dict[Oid, int] = field(default_factory=dict)
+    more: int = 0
+    more_tips: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,13 +143,18 @@ class Examiner:
             proofs=[self._now] * len(self._asked), copies=[most] * len(self._asked)
         )
 
-    def run(self, report: Report) -> Examined:
+    def run(self, report: Report, most: int | None = None) -> Examined:
         """Examine everything.
 
+        Args:
+            most: how many objects that are bad to keep; the others are only counted.
         Raises: StorageError: a DVC remote is away in the middle of it, so that nothing is known.
         """
         for _ in self.steps(report):
-            pass
+            for pair in list(self.found.bad)[most:] if most else ():
+                bad = self.found.bad.pop(pair)
+                self.found.more += 1
+                self.found.more_tips |= 0 if bad.is_copy else bad.tips
         self.name_files(self.found.bad.values())
         return self.found
 
@@ -400,8 +408,9 @@ class Examiner:
             if bad.within != bad.oid:
                 inside[bad.within].append(bad)
         for folder, files in inside.items():
+            asked = {bad.oid for bad in files}
             listed = entries(self._project.cache.manifest(folder))
-            names = {entry.oid: entry.relpath for entry in listed}
+            names = {entry.oid: entry.relpath for entry in listed if entry.oid in asked}
             for bad in files:
                 bad.path = f"{bad.path}/{names[bad.oid]}"
 

@@ -106,16 +106,20 @@ class Verified:
     found: Examined
 
 
-def verify_refs(project: Project, request: VerifyRequest, report: Report) -> Verified:
+def verify_refs(
+    project: Project, request: VerifyRequest, report: Report, *, most: int | None = None
+) -> Verified:
     """Examine what refs and the histories behind them ask for.
 
+    Args:
+        most: how many objects that are bad to name; None: all.
     Raises: StorageError: a DVC remote is away. GitError, FlowError: refs or history are.
     """
     asked = ask(project, request.refs, report)
     stock = take_stock(project, asked.remotes, report)
     digest = hashlib.sha256("\0".join(sorted(request.refs)).encode()).hexdigest()[:12]
     pass_file = project.state_dir / "proofs" / f"pass-{digest}.json"
-    found = Examiner(project, stock, asked.question, _depth(request, pass_file)).run(report)
+    found = Examiner(project, stock, asked.question, _depth(request, pass_file)).run(report, most)
     if request.deep and request.share >= 1 and not found.left:
         pass_file.unlink(missing_ok=True)
     asked.question.parts.close()

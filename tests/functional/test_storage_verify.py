@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 
+from dvc_branchflow.cli.render import storage as render
 from dvc_branchflow.objects import DirectoryStore
 from dvc_branchflow.project import Project
+from dvc_branchflow.storage import verify as verify_module
 from dvc_branchflow.storage.repair import repair
 from dvc_branchflow.storage.verify import verify
 from dvc_branchflow.work.verification import VerifyRequest
@@ -71,6 +73,23 @@ def test_a_file_is_missed_though_its_manifest_is_there(depot: Depot) -> None:
     assert result["findings"][0]["refs"] == ["stable/x", "x@v1.0.0"]
     assert not result["releases"][0]["is_whole"]
     assert "not whole" in branchflow(depot.sh, "storage", "verify").stdout
+
+
+def test_of_a_great_many_some_are_named_and_all_are_counted(
+    depot: Depot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(verify_module, "_NAMED", 1)
+    depot.branch("dev/y")
+    oids = [depot.point(f"{name}.csv", name) for name in ("b", "c", "d", "e", "f", "g")]
+    depot.commit()
+    depot.push("dev/y")
+    for oid in [*oids, FILE]:
+        object_path(depot.store, oid).unlink()
+    result = found(depot)
+    assert (len(result.findings), result.more) == (1, 6)
+    assert not result.releases[0].is_whole  # whichever was named
+    assert "7 objects missing or damaged" in render.verified(result, deep=False)
+    assert not found(depot, VerifyRequest(("x@v1.0.0",))).more
 
 
 def test_an_object_of_another_size_is_damaged_without_a_deep_look(depot: Depot) -> None:

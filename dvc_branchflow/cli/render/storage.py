@@ -49,11 +49,13 @@ def traced(found: Trace) -> str:
 def verified(found: Verification, *, deep: bool) -> str:
     """What is missing or damaged, and how sure it is."""
     lines = [line for one in found.findings[:_LISTED] for line in finding(one)]
-    if len(found.findings) > _LISTED:
-        lines.append(f"and {count(len(found.findings) - _LISTED, 'more object')}; --json lists all")
+    n_bad = len(found.findings) + found.more
+    if n_bad > _LISTED:
+        listed = f"{len(found.findings):,}" if found.more else "all"
+        lines.append(f"and {count(n_bad - _LISTED, 'more object')}; --json lists {listed}")
     lines += unknown(found.unknown)
     there = f"{count(found.objects, 'object')}, {size(found.size_bytes)}"
-    bad = count(len(found.findings), "object")
+    bad = count(n_bad, "object")
     verdict = f"{bad} missing or damaged" if found.findings else "all there"
     lines.append(f"{verdict}: {there} of {count(found.refs, 'ref')} on the DVC remotes")
     for one in found.copies:
