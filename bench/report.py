@@ -78,7 +78,8 @@ _NOTES = {
     ),
     "verify": (
         "`git branchflow storage verify` over all refs. The floor lists the bucket through "
-        "`obstore`. `dvc status -c` believes a directory complete whose manifest is there."
+        "`obstore`. `dvc status -c` asks for one manifest, and believes the directory complete; "
+        "`rclone check --size-only` lists the bucket and holds this clone's cache against it."
     ),
     "templates": (
         "The stages' scripts as they are laid, one partition, all of it new: `clean` is scan, "

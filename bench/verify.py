@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import replace
@@ -14,27 +15,17 @@ from tests.support.servers import S3Server, seaweedfs
 _BUCKET = "bench"
 _PATH = "data/raw/p"
 _FLOW = "branches:\n  raw: {role: raw, data: data/raw}\n"
-_STORE = """\
+_LIST = """\
 import sys
 from dvc_branchflow.objects import RemoteConfig, open_store
 options = {"endpointurl": sys.argv[1]}
 store = open_store(RemoteConfig("store", "s3://bench/data", options), None)
+print(sum(1 for _ in store.listing()))
 """
-_FILL = (
-    _STORE
-    + """\
-from pathlib import Path
-from dvc_branchflow.objects.base import oid_of
-cache = Path(".dvc/cache")
-found = (path for path in cache.rglob("*") if path.is_file())
-store.put({oid_of(path.relative_to(cache).as_posix()): path for path in found})
-"""
-)
-_LIST = _STORE + "print(sum(1 for _ in store.listing()))\n"
 
 
 def cases(bench: Bench, size: Mapping[str, int]) -> Case:
-    """Return the case of `objects` objects on a server."""
+    """Return the case of `objects` objects on a server; `once` 1: each way is gone once."""
     root = bench.root / f"verify-{size['objects']}"
     lab = _lab(root, size["objects"])
     ends = ExitStack()
@@ -42,7 +33,8 @@ def cases(bench: Bench, size: Mapping[str, int]) -> Case:
     server.make_bucket(_BUCKET)
     own = replace(bench, env={**bench.env, **server.env()})
     _point(lab, server)
-    own.run("python", "-c", _FILL, server.endpoint_url, cwd=lab.repo)
+    send = ("s5cmd", "--endpoint-url", server.endpoint_url, "--numworkers", "64", "cp")
+    own.run(*send, ".dvc/cache/", f"s3://{_BUCKET}/data/", cwd=lab.repo)
 
     def act(*command: str) -> Contender:
         name = " ".join(command) if command[0] != "python" else "floor: list"
@@ -52,8 +44,21 @@ def cases(bench: Bench, size: Mapping[str, int]) -> Case:
         replace(act("git", "branchflow", "storage", "verify"), name="ours"),
         act("python", "-c", _LIST, server.endpoint_url),
         act("dvc", "status", "-c"),
+        *_rclone(own, lab, server),
     ]
-    return Case(dict(size), contenders, close=ends.close)
+    if size.get("once"):
+        contenders = [replace(one, once=True) for one in contenders]
+    return Case({"objects": size["objects"]}, contenders, close=ends.close)
+
+
+def _rclone(bench: Bench, lab: Lab, server: S3Server) -> list[Contender]:
+    """The cache held against the bucket, by sizes; none where it is not installed."""
+    program = shutil.which("rclone", path=bench.env["PATH"])
+    if program is None:
+        return []
+    there = f":s3,provider=Other,env_auth=true,endpoint='{server.endpoint_url}':{_BUCKET}/data"
+    check = ("check", "--one-way", "--size-only", "--fast-list", ".dvc/cache", there)
+    return [Contender("rclone check", lambda _: _run(bench, lab, program, *check))]
 
 
 def _run(bench: Bench, lab: Lab, *command: str) -> None:
