@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -227,3 +228,12 @@ def test_tiny_sample_is_written_as_a_number(sh: Shell) -> None:
     done = branchflow(sh, "init", "--sample", "0.001")
     assert done.returncode == 0
     assert "sample: 0.001" in Path(sh.cwd, "branchflow.yaml").read_text()
+
+
+def test_plain_dvc_reads_every_branch_before_the_first_pin(sh: Shell) -> None:
+    """Each data branch has a matrix over partitions that are still to come."""
+    at = existing(sh)
+    assert branchflow(at, "init", "--yes").returncode == 0
+    shown = json.loads(at.run("dvc", "exp", "show", "--all-commits", "--json").stdout)
+    assert {"clean", "split"} <= {one["name"] for one in shown}
+    assert not [one for one in shown if one["error"]]
