@@ -415,6 +415,7 @@ _DEFAULTS = {
     "data": "raw, clean, split, monitor: `data/` and the name, without a leading `data/` and `/*`",
     "from": "clean: the raw branches; split: the clean ones; dev and stable: the split ones",
     "code": "stable: the first dev pattern with `{}` for its `*`; needed where there is no `*`",
+    "repo": "this one",
     "remote": "DVC's default remote",
     "copies": "1",
     "partition": "`%Y-%m`",

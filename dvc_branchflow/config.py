@@ -8,7 +8,7 @@ from typing import Any
 
 from dvc_branchflow.errors import ConfigError
 from dvc_branchflow.gating import BETTER, Gate, parse_margin
-from dvc_branchflow.model import CONFIG_FILE, Branch, Role, Severity, parse_path
+from dvc_branchflow.model import CONFIG_FILE, Branch, Role, Severity, parse_path, whole_repository
 from dvc_branchflow.plain import nearest
 from dvc_branchflow.policy.catalog import RULES
 from dvc_branchflow.retention import Retention, parse_period
@@ -51,6 +51,10 @@ _BRANCH_KEYS: Mapping[str, dict[str, Any]] = {
         "description": "Where a stable branch gets its code; `{}` is what `*` matched.",
     },
     "remote": {"type": "string", "description": "The DVC remote of the branch's outs."},
+    "repo": {
+        "type": "string",
+        "description": "URL of the repository that a monitor branch lives in, where not in this.",
+    },
     "copies": {
         "type": "integer",
         "minimum": 1,
@@ -129,6 +133,7 @@ class BranchRule:
     upstreams: tuple[str, ...] = ()
     code: str | None = None
     remote: str | None = None
+    repo: str | None = None
     copies: int = 1
     partition: str | None = "%Y-%m"
     sample: float | None = None
@@ -292,6 +297,7 @@ def _rule(name: str, body: Mapping[str, Any], roles: Mapping[str, Role]) -> Bran
         upstreams=_upstreams(where, role, body, roles),
         code=_code(where, name, role, body, roles),
         remote=body.get("remote"),
+        repo=_repo(where, role, body),
         copies=_copies(where, role, body),
         partition=_partition(where, body),
         sample=_sample(where, role, body),
@@ -332,6 +338,20 @@ def _upstreams(
             near = nearest(item, roles)
             raise _wrong(f"{where}.from", f"names '{item}', which is no branch of the flow{near}")
     return tuple(given)
+
+
+def _repo(where: str, role: Role, body: Mapping[str, Any]) -> str | None:
+    url = body.get("repo")
+    if url is None:
+        return None
+    if role is not Role.MONITOR:
+        raise _wrong(f"{where}.repo", "only monitor branches may live in another repository")
+    if not isinstance(url, str):
+        raise _wrong(f"{where}.repo", "has to be text")
+    try:
+        return whole_repository(url)
+    except ConfigError as error:
+        raise _wrong(f"{where}.repo", error.message) from None
 
 
 def _code(

@@ -59,7 +59,9 @@ def describe(config: FlowConfig, branch: str, existing: Iterable[str]) -> Branch
         rule=rule,
         star=star,
         data=_owned_path(rule, star),
-        upstreams=tuple(dict.fromkeys(Branch(name) for name in upstreams)),
+        upstreams=tuple(
+            dict.fromkeys(Branch(n) for n in upstreams if not _is_away(config, n, names))
+        ),
         code=Branch(rule.code.replace("{}", star)) if rule.code else None,
     )
 
@@ -102,6 +104,12 @@ def _expand(item: str, star: str, existing: list[str]) -> list[str]:
         return [item]
     pattern = BranchRule(item, Role.RAW)
     return [name for name in existing if pattern.match(name)]
+
+
+def _is_away(config: FlowConfig, branch: str, existing: list[str]) -> bool:
+    """Whether a branch lives in another repository, and not in this."""
+    rule = config.rule_for(branch)
+    return rule is not None and rule.repo is not None and branch not in existing
 
 
 def _owned_path(rule: BranchRule, star: str) -> str | None:

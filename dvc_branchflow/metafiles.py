@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -13,6 +15,7 @@ from dvc_branchflow.model import (
     PIPELINE_FILE,
     POINTER_SUFFIX,
     Branch,
+    Import,
     LockedStage,
     Oid,
     Out,
@@ -20,6 +23,7 @@ from dvc_branchflow.model import (
     Sample,
     parse_oid,
     parse_path,
+    parse_repository,
     parse_sha,
 )
 from dvc_branchflow.plain import dump_yaml, load_mapping
@@ -158,7 +162,9 @@ def parse_pointer(data: bytes, path: str) -> tuple[Out, ...]:
     outs = document.get("outs", [])
     if not isinstance(outs, list):
         raise ConfigError(f"'{path}': 'outs' has to be a list")
-    return tuple(_out(item, base, path) for item in outs if _is_committed(item, path))
+    found = (_out(item, base, path) for item in outs if _is_committed(item, path))
+    repo = _repo(document, path)
+    return tuple(replace(out, repo=repo) for out in found) if repo else tuple(found)
 
 
 def plain_out(data: bytes, path: str) -> Out | None:
@@ -190,6 +196,32 @@ def render_pointer(out: Out) -> bytes:
     if out.remote:
         lines.append(f"  remote: {out.remote}")
     return ("\n".join(lines) + "\n").encode()
+
+
+def render_import(out: Out, source: Import) -> bytes:
+    """Return the `.dvc` file of an out of another repository: what `dvc import` writes."""
+    repo = {"url": source.repo, "rev": source.rev, "rev_lock": source.rev_lock}
+    deps = [{"path": source.path, "repo": repo}]
+    counts = {"size": out.size_bytes, "nfiles": out.nfiles}
+    content = {"hash": "md5", "path": out.path.rpartition("/")[2]}
+    # DVC tells by a digest over all but sizes whether somebody has changed the file.
+    said = {"deps": deps, "outs": [{"md5": out.oid, **content}]}
+    digest = hashlib.md5(json.dumps(said, sort_keys=True).encode(), usedforsecurity=False)
+    sizes = {key: count for key, count in counts.items() if count is not None}
+    outs = [{"md5": out.oid, **sizes, **content}]
+    document = {"md5": digest.hexdigest(), "frozen": True, "deps": deps, "outs": outs}
+    return _with_quoted_numbers(dump_yaml(document))
+
+
+def parse_import(data: bytes, path: str) -> Import | None:
+    """Return what the `.dvc` file at `path` imports from another repository, None if nothing."""
+    deps = load_mapping(data, path).get("deps")
+    dep = deps[0] if isinstance(deps, list) and deps and isinstance(deps[0], dict) else {}
+    repo = dep.get("repo")
+    if not isinstance(repo, dict) or not {"url", "rev", "rev_lock"} <= repo.keys():
+        return None
+    rev, lock = Branch(str(repo["rev"])), parse_sha(str(repo["rev_lock"]))
+    return Import(parse_repository(str(repo["url"])), str(dep.get("path", "")), rev, lock)
 
 
 def parse_lock(data: bytes, folder: str = "") -> tuple[LockedStage, ...]:
@@ -250,9 +282,12 @@ def render_pins(pins: Pins) -> bytes:
             name: {"fraction": sample.fraction, "key": sample.key}
             for name, sample in sorted(pins.samples.items())
         }
-    # A sha with one `e`, or of digits alone, is a number to YAML 1.2; such a one needs its quotes.
-    rendered = dump_yaml(document) if document else b"{}\n"
-    return re.sub(rb"^(.+: )(\d+(?:e\d+)?)$", rb"\1'\2'", rendered, flags=re.MULTILINE)
+    return _with_quoted_numbers(dump_yaml(document)) if document else b"{}\n"
+
+
+def _with_quoted_numbers(rendered: bytes) -> bytes:
+    """A sha with one `e`, or of digits alone, is a number to YAML 1.2; such a one needs quotes."""
+    return re.sub(rb"^(.+: )(\d{20,}|\d+e\d+)$", rb"\1'\2'", rendered, flags=re.MULTILINE)
 
 
 def render_partitions(partitions: Mapping[str, Iterable[str]]) -> bytes:
@@ -261,6 +296,17 @@ def render_partitions(partitions: Mapping[str, Iterable[str]]) -> bytes:
     return b"# Written with each pin; dvc.yaml runs its matrix over it.\n" + dump_yaml(
         {"partitions": listed}
     )
+
+
+def _repo(document: Mapping[str, Any], path: str) -> str | None:
+    deps = document.get("deps")
+    for dep in deps if isinstance(deps, list) else []:
+        if isinstance(dep, dict) and isinstance(dep.get("repo"), dict):
+            try:
+                return parse_repository(str(dep["repo"].get("url", "")))
+            except ConfigError as error:
+                raise ConfigError(f"'{path}': {error.message}") from error
+    return None
 
 
 def _is_committed(item: Any, path: str) -> bool:

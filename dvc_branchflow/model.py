@@ -29,6 +29,9 @@ _SHA = re.compile(r"[0-9a-f]{40}")
 _OID = re.compile(r"[0-9a-f]{32}(\.dir)?")
 _MODEL = re.compile(r"[A-Za-z](?:[A-Za-z0-9_/-]*[A-Za-z0-9])?")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_WHOLE = re.compile(r"(?:https?|ssh|git|file)://.|(?:[\w.-]+@)?[\w.-]{2,}:(?!//).")
+_PASSWORD = re.compile(r"\w+://[^/@]*:[^/@]*@")
+_HELPER = re.compile(r"[A-Za-z0-9+.-]*::")
 
 
 class Role(StrEnum):
@@ -80,6 +83,31 @@ def parse_path(text: str) -> str:
     return text
 
 
+def parse_repository(url: str) -> str:
+    """Return the URL or path of another repository, as git and DVC may be given it.
+
+    Raises: ConfigError: what git takes for an option or for a command (`ext::sh -c …`).
+    """
+    host = url.partition("://")[2]
+    is_option = url.startswith("-") or host.startswith("-")
+    if not url.strip() or is_option or _HELPER.match(url) or _CONTROL.search(url):
+        raise ConfigError(f"{url[:80]!r} is no URL of a repository")
+    return url
+
+
+def whole_repository(url: str) -> str:
+    """Return the URL of another repository if it means the same to everybody, and tells no secret.
+
+    Raises: ConfigError: it is none, depends on where one stands, or holds a password.
+    """
+    parse_repository(url)
+    if not (url.startswith("/") or _WHOLE.match(url)):
+        raise ConfigError(f"{url[:80]!r} is no whole URL or path of a repository")
+    if _PASSWORD.match(url):
+        raise ConfigError("holds a password; leave that to git's credential helpers")
+    return url
+
+
 def parse_model(text: str) -> str:
     """Return a model's name that GTO accepts in a tag, or raise UsageError."""
     if not _MODEL.fullmatch(text) or "//" in text:
@@ -93,7 +121,10 @@ def parse_model(text: str) -> str:
 class Out:
     """A path that DVC tracks, and its content.
 
-    `size_bytes` and `nfiles` are None where the metadata leaves them out.
+    Attributes:
+        size_bytes, nfiles: None where the metadata leaves them out.
+        repo: the URL of the repository that it is imported from, on whose DVC remotes it lies;
+            None: this one.
     """
 
     path: str
@@ -102,6 +133,7 @@ class Out:
     nfiles: int | None = None
     remote: str | None = None
     is_exec: bool = False
+    repo: str | None = None
 
     @property
     def is_dir(self) -> bool:
@@ -111,6 +143,16 @@ class Out:
 
 Snapshot = Mapping[str, Out]
 """What a data branch publishes at a commit: path → out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Import:
+    """What DVC keeps of an import: repository, path there, branch, and the commit of it."""
+
+    repo: str
+    path: str
+    rev: Branch
+    rev_lock: Sha
 
 
 @dataclass(frozen=True, slots=True)

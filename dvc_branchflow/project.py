@@ -13,7 +13,7 @@ from dvc_branchflow.errors import ConfigError, FlowError, StorageError
 from dvc_branchflow.flow import BranchSpec, describe, describe_all
 from dvc_branchflow.git import Git, Ref, Refs
 from dvc_branchflow.gitobjects import EXECUTABLE_MODE, FILE_MODE
-from dvc_branchflow.model import CONFIG_FILE, Branch, Oid, Sha
+from dvc_branchflow.model import CONFIG_FILE, Branch, Oid, Out, Sha
 from dvc_branchflow.objects import (
     Cache,
     DvcConfig,
@@ -269,6 +269,13 @@ class Project:
     def specs(self) -> dict[Branch, BranchSpec]:
         """Every existing branch that has a role, upstream first."""
         return describe_all(self.config, self.tips)
+
+    def lives_elsewhere(self, out: Out) -> bool:
+        """Whether an out pins a branch of another repository, on whose DVC remotes it lies."""
+        return out.repo is not None and any(
+            rule.repo == out.repo and out.path.startswith(f"{rule.data}/")
+            for rule in self.config.rules
+        )
 
     def as_published(self) -> Project:
         """Return the repository as the team has it: without commits that only this clone has."""

@@ -55,6 +55,8 @@ def switch(project: Project, rev: str, report: Report, *, dry_run: bool = False)
         _move(project, top, branch, sha, report)
         report(f"files to place: {sum(len(survey.wanted) for survey in surveys)}")
         here.make(surveys)
+    if any(map(project.lives_elsewhere, data.outs.values())):
+        report("some data live in another repository: `dvc pull` brings them")
     return SwitchOutcome(rev, branch, sha, len(data.outs), fetched)
 
 
@@ -102,7 +104,8 @@ class _Here:
         Raises: FlowError: something would go that is neither committed nor in the cache.
         """
         gone = [self._checkout.survey_gone(path) for path in self._outs.keys() - data.outs.keys()]
-        found = [self._checkout.survey(out) for out in data.outs.values()]
+        outs = (out for out in data.outs.values() if not self._project.lives_elsewhere(out))
+        found = [self._checkout.survey(out) for out in outs]
         return [self._lawful(survey) for survey in [*gone, *found]]
 
     def keep_copies(self, surveys: Iterable[Survey]) -> None:

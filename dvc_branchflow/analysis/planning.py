@@ -148,10 +148,10 @@ def _is_plain(name: str) -> bool:
 
 
 def _require_releases(project: Project, parsed: Plan) -> None:
-    environment(project, parsed.environment)
+    releases = environment(project, parsed.environment).releases
     for group, tag in parsed.groups.items():
         try:
-            served(project, tag)
+            served(releases, tag)
         except KeyError:
             raise FlowError(
                 f"group '{group}' is '{tag}', which is no release",

@@ -12,6 +12,7 @@ from dvc_branchflow.errors import FlowError
 from dvc_branchflow.experiment.findings import PAGE, REPORT, Findings, Segment
 from dvc_branchflow.experiment.plan import Metric, Plan
 from dvc_branchflow.experiment.verdict import Effect, Verdict, decide, measure, mismatch
+from dvc_branchflow.flow import describe
 from dvc_branchflow.git import Change, NewCommit
 from dvc_branchflow.model import PLAN_FILE, Branch, Sha
 from dvc_branchflow.pages.analysis import report_page
@@ -21,6 +22,7 @@ from dvc_branchflow.values import dataclass, replace
 from dvc_branchflow.watch.windows import SECOND
 from dvc_branchflow.work.commits import CommitData
 from dvc_branchflow.work.environments import Environment, environment
+from dvc_branchflow.work.importing import import_outs
 from dvc_branchflow.work.pinning import plan_pins
 from dvc_branchflow.work.publish import Move, publish, require_movable
 from dvc_branchflow.work.running import until_won
@@ -167,8 +169,8 @@ def _commit(
     findings: Findings,
     report: Report,
 ) -> Sha | None:
-    """Pin the monitor branch and commit the report, in one merge commit."""
-    spec = project.spec(findings.branch)
+    """Pin the monitor branch and commit the report, in one commit: a merge, if it lives here."""
+    spec = describe(project.config, findings.branch, [*project.tips, env.spec.branch])
     if env.spec.branch not in spec.upstreams:
         raise FlowError(
             f"'{findings.branch}' is not built on '{env.spec.branch}'",
@@ -179,7 +181,9 @@ def _commit(
     others = {
         n: sha for n, sha in data.pins.commits.items() if n in {*spec.upstreams} - {env.spec.branch}
     }
-    pins = plan_pins(project, replace(spec, upstreams=(env.spec.branch, *others)), data, others)
+    own = () if env.repo else (env.spec.branch,)
+    pins = plan_pins(project, replace(spec, upstreams=(*own, *others)), data, others)
+    imports = import_outs(env, data) if env.repo else []
     files = {REPORT: encode(findings), PAGE: report_page(findings).encode()}
     held = project.git.read_blobs([data.files[p].sha for p in files if p in data.files])
     changes = [
@@ -187,12 +191,12 @@ def _commit(
         for path, content in files.items()
         if path not in data.files or held[data.files[path].sha] != content
     ]
-    if not changes and not pins.changes:
+    if not changes and not pins.changes and not imports:
         return None
     words = ", ".join(f"{one.group} {one.word}" for one in findings.verdicts)
     message = "\n".join([f"Report {findings.name}: {words}", "", *pins.trailers]).rstrip() + "\n"
     parents = [tip.sha, *(sha for sha in pins.upstreams if sha != tip.sha)]
-    commit = NewCommit(parents, message, [*pins.changes, *changes])
+    commit = NewCommit(parents, message, [*pins.changes, *imports, *changes])
     sha = project.git.write_commits([commit])[0]
     move = Move(Branch(findings.branch), tip, sha)
     publish(project, [move], reason=f"branchflow report {findings.name}", report=report)

@@ -25,7 +25,6 @@ from dvc_branchflow.watch.windows import (
     parse_span,
     window_before,
 )
-from dvc_branchflow.work.elsewhere import repository_at
 from dvc_branchflow.work.environments import Environment
 from dvc_branchflow.work.logbook import BASELINES, LABELS, ROWS, log_files
 from dvc_branchflow.work.staging import commit_to, on_environment, staging
@@ -105,8 +104,7 @@ def _check(env: Environment, window: str | None, report: Report, *, dry_run: boo
             checks.append(decode(Check, there, check_path(one, wanted)))
             continue
         report(f"judging {one}")
-        releases = repository_at(env.project, watch.releases) if watch.releases else env.project
-        judged.append(judge(env, releases, one, report))
+        judged.append(judge(env, one, report))
         if one == span and not judged[-1].rows:
             raise FlowError(
                 f"nothing was logged on '{env.spec.branch}' in {one}",

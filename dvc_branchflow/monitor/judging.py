@@ -16,7 +16,6 @@ from dvc_branchflow.drift.baseline import (
 from dvc_branchflow.drift.sketches import Chunk, Numbers
 from dvc_branchflow.errors import BranchflowError
 from dvc_branchflow.lazy import pa, pc
-from dvc_branchflow.project import Project
 from dvc_branchflow.values import dataclass, field
 from dvc_branchflow.versions import parse_tag
 from dvc_branchflow.watch.quality import Outcomes
@@ -61,18 +60,17 @@ class _Release:
     outcomes: Outcomes = field(default_factory=Outcomes)
 
 
-def judge(env: Environment, releases: Project, span: Span, report: Report) -> Judged:
+def judge(env: Environment, span: Span, report: Report) -> Judged:
     """Judge all releases that have rows in a window.
 
     Raises: StorageError: rows or training data can't be had.
     """
-    return _Judging(env, releases, span, report).run()
+    return _Judging(env, span, report).run()
 
 
 class _Judging:
-    def __init__(self, env: Environment, releases: Project, span: Span, report: Report) -> None:
+    def __init__(self, env: Environment, span: Span, report: Report) -> None:
         self._env = env
-        self._releases = releases
         self._span = span
         self._report = report
         self._schema = env.schema or LogSchema()
@@ -114,8 +112,8 @@ class _Judging:
 
     def _begin(self, tag: str, rows: int) -> _Release:
         """Find the baselines of a release."""
-        one = served(self._releases, tag)
-        trained, pins = training_baseline(self._env, self._releases, one, self._report)
+        one = served(self._env.releases, tag)
+        trained, pins = training_baseline(self._env, one, self._report)
         predicted = None
         if rows >= self._limits.min_rows:
             predicted = prediction_baseline(
@@ -203,7 +201,7 @@ class _Judging:
         parsed = parse_tag(release.tag)
         path = f"{FOLDER}/{parsed[0]}/{parsed[1]}.json" if parsed else ""
         try:
-            record = read_record(self._releases, path)
+            record = read_record(self._env.releases, path)
         except BranchflowError as error:
             notes.append(f"no metrics of the release: {error.message}")
             return {}

@@ -26,7 +26,6 @@ from dvc_branchflow.watch.rows import (
     protect,
 )
 from dvc_branchflow.watch.windows import Span
-from dvc_branchflow.work.elsewhere import repository_at
 from dvc_branchflow.work.environments import Environment, served
 from dvc_branchflow.work.logbook import PRIVATE, ROWS, known_rows
 from dvc_branchflow.work.staging import Staging, commit_to, on_environment, staging
@@ -207,10 +206,9 @@ def _checker(env: Environment, request: LogRequest) -> Checker:
             f"{KEY_VARIABLE} is not the key that '{env.spec.branch}' was hashed with so far",
             hint=f"export {KEY_VARIABLE}=THE_OLD_KEY",
         )
-    releases = repository_at(env.project, watch.releases) if watch.releases else env.project
     return Checker(
         replace(old, private=private, key=key),
-        lambda tag: served(releases, tag).recipe,
+        lambda tag: served(env.releases, tag).recipe,
         is_first=env.schema is None,
         may_extend=request.new_columns,
     )

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from dvc_branchflow.drift.thresholds import Thresholds
 from dvc_branchflow.errors import ConfigError
+from dvc_branchflow.model import whole_repository
 from dvc_branchflow.plain import nearest
 from dvc_branchflow.values import dataclass, field, replace
 from dvc_branchflow.watch.windows import parse_length
@@ -101,7 +102,7 @@ def parse_watch(body: object) -> Watch:
         limits=_limits(body.get("limits", {})),
         sides=tuple(sides),
         notify=_text(body, "notify"),
-        releases=_text(body, "releases"),
+        releases=_releases(body),
         retrain=_flag(body, "retrain"),
     )
 
@@ -148,6 +149,16 @@ def _text(body: Mapping[str, Any], key: str) -> str | None:
     if value is not None and (not isinstance(value, str) or not value.strip()):
         raise ConfigError(f"'{key}' has to be text")
     return value
+
+
+def _releases(body: Mapping[str, Any]) -> str | None:
+    url = _text(body, "releases")
+    if url is None:
+        return None
+    try:
+        return whole_repository(url)
+    except ConfigError as error:
+        raise ConfigError(f"'releases' {error.message}") from None
 
 
 def _flag(body: Mapping[str, Any], key: str) -> bool:

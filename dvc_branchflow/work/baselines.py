@@ -40,20 +40,20 @@ class HeldBaseline:
 
 
 def training_baseline(
-    env: Environment, releases: Project, served: Served, report: Report
+    env: Environment, served: Served, report: Report
 ) -> tuple[HeldBaseline | None, Mapping[str, str]]:
     """Return the baseline of a release's training rows, and the pins that they come from.
 
     None where the release pins no table that holds its features, or reads whole files.
     """
-    data = read_commit(releases.git, served.commit)
+    data = read_commit(env.releases.git, served.commit)
     pins = {str(name): str(sha) for name, sha in data.pins.commits.items()}
     if served.recipe and not served.recipe.features:
         return None, pins
 
     def fit() -> tuple[Baseline, Mapping[str, object]] | None:
         report(f"reading what {served.tag} was trained on")
-        files = list(_training_files(env, releases, data, report))
+        files = list(_training_files(env, data, report))
         kinds = _kinds(env, served, files)
         missing = served.recipe.missing if served.recipe else _MISSING
         if not kinds:
@@ -105,9 +105,10 @@ def _held(
 
 
 def _training_files(
-    env: Environment, releases: Project, data: CommitData, report: Report
+    env: Environment, data: CommitData, report: Report
 ) -> Iterable[tuple[Path, str]]:
     """The tables among the pinned data, in the cache."""
+    releases = env.releases
     sides = set(env.spec.rule.watch.sides)
     wanted: list[tuple[Oid, str | None, str]] = []
     for upstream in data.pins.commits:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import hashlib
 
-from dvc_branchflow.errors import UsageError
 from dvc_branchflow.git import Git, init_bare
+from dvc_branchflow.model import parse_repository
 from dvc_branchflow.project import Project
 
 
 def repository_at(project: Project, url: str) -> Project:
-    """Return the repository at a URL with fresh refs. Raises: GitError: it can't be reached."""
-    if url.startswith("-"):
-        raise UsageError(f"{url!r} is no URL of a repository")
+    """Return the repository at a URL with fresh refs.
+
+    Raises: GitError: it can't be reached. ConfigError: the URL is an option or a command.
+    """
+    parse_repository(url)
     name = hashlib.blake2b(url.encode(), digest_size=8).hexdigest()
     path = project.state_dir / "repositories" / name
     if not (path / "HEAD").exists():

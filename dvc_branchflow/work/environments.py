@@ -16,6 +16,7 @@ from dvc_branchflow.versions import parse_tag
 from dvc_branchflow.watch.recipe import RECIPE_FILE, Recipe, parse_recipe
 from dvc_branchflow.watch.rows import SCHEMA_FILE, LogSchema, parse_log_schema
 from dvc_branchflow.work.commits import CommitData, read_commit
+from dvc_branchflow.work.elsewhere import repository_at
 
 _GROUND = (".gitignore", ".gitattributes", ".dvcignore", ".dvc/config", ".dvc/.gitignore")
 
@@ -24,12 +25,25 @@ _GROUND = (".gitignore", ".gitattributes", ".dvcignore", ".dvc/config", ".dvc/.g
 class Environment:
     """A monitor branch: what it is for, where it stands, and what is on it.
 
-    `tip` is None where nothing was ever logged there.
+    Attributes:
+        project: the repository that it lives in.
+        tip: None where nothing was ever logged there.
+        here: the repository that we work in.
+        repo: the URL of the branch's own one; None: it lives here.
     """
 
     project: Project
     spec: BranchSpec
     tip: Tip | None
+    here: Project
+    repo: str | None = None
+
+    @cached_property
+    def releases(self) -> Project:
+        """The repository that the releases are in that may be logged there."""
+        url = self.spec.rule.watch.releases
+        is_ours = self.repo is not None or url is None
+        return self.here if is_ours else repository_at(self.project, str(url))
 
     @cached_property
     def data(self) -> CommitData | None:
@@ -92,12 +106,15 @@ def environment(project: Project, name: str | None) -> Environment:
             f"'{project.config.tracking}'",
         )
     if name is None:
-        return _of_branch(project, _only_one(project))
+        return _here(project, _only_one(project))
     names = [name, *(rule.pattern.replace("*", name) for rule in rules if "*" in rule.pattern)]
     for branch in names:
         rule = project.config.rule_for(branch)
         if rule is not None and rule.role is Role.MONITOR and is_branch_name(branch):
-            return _of_branch(project, branch)
+            is_away = rule.repo is not None and branch not in project.tips
+            return (
+                _elsewhere(project, branch, str(rule.repo)) if is_away else _here(project, branch)
+            )
     raise UsageError(
         f"'{name}' is no monitor branch: there are {', '.join(r.pattern for r in rules)}"
     )
@@ -124,5 +141,14 @@ def _only_one(project: Project) -> str:
     raise UsageError(f"which environment? there are: {names}", hint="… --env NAME")
 
 
-def _of_branch(project: Project, branch: str) -> Environment:
-    return Environment(project, project.spec(branch), project.tips.get(Branch(branch)))
+def _here(project: Project, branch: str) -> Environment:
+    return Environment(project, project.spec(branch), project.tips.get(Branch(branch)), project)
+
+
+def _elsewhere(project: Project, branch: str, url: str) -> Environment:
+    """A branch of the repository at a URL, by that one's own config."""
+    found = repository_at(project, url)
+    spec = found.spec(branch)
+    if spec.role is not Role.MONITOR:
+        raise FlowError(f"'{branch}' is no monitor branch in '{url}'")
+    return Environment(found, spec, found.tips.get(Branch(branch)), project, url)

@@ -125,9 +125,13 @@ def new_needs(
     data = read_commits(project.git, [*new, *sorted(around), *complete])
     for sha in reversed(new):
         known = _known(data[sha], [data[parent] for parent in parents[sha]])
-        yield _without_erased(project, needs_of(project, data[sha].outs.values(), known))
+        yield _without_erased(project, needs_of(project, _ours(project, data[sha]), known))
     for sha in complete:
-        yield _without_erased(project, needs_of(project, data[sha].outs.values()))
+        yield _without_erased(project, needs_of(project, _ours(project, data[sha])))
+
+
+def _ours(project: Project, commit: CommitData) -> list[Out]:
+    return [out for out in commit.outs.values() if not project.lives_elsewhere(out)]
 
 
 def _without_erased(project: Project, needs: list[Need]) -> list[Need]:

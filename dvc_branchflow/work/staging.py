@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -116,9 +117,15 @@ def on_environment(
 ) -> _T:
     """Act on a monitor branch as it stands, and once more where somebody else moved it meanwhile.
 
-    Raises: LostRaceError: others won each time.
+    Raises: LostRaceError: others won each time. FlowError: it lives in another repository.
     """
-    branch = environment(project, name).spec.branch
+    env = environment(project, name)
+    branch = env.spec.branch
+    if env.repo is not None:
+        raise FlowError(
+            f"'{branch}' lives in '{env.repo}', and is written there alone",
+            hint=f"git clone {shlex.quote(env.repo)}  # and run the command in it",
+        )
     with branch_lock(project, branch, report):
         return until_won(project, lambda: act(environment(project, name)), report)
 

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import yaml
 
-from tests.support.flow import at_once, copy_flow, edit, error_line, have_local_branches
+from tests.support.flow import at_once, configure, copy_flow, edit, error_line, have_local_branches
 from tests.support.repos import Shell, bare_origin, clone, missing_from_directory_remote
 from tests.support.watched import NEW, OLD, logged_rows, training_file, write_log
 
@@ -23,6 +24,18 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.slow
 BRANCH = "monitor/prod"
+PLAN = f"""\
+question: does it predict more?
+kind: backtest
+environment: prod
+groups: {{old: {OLD}, new: {NEW}}}
+shares: {{old: 0.5, new: 0.5}}
+unit: request_id
+metric: {{column: prediction, scale: mean}}
+effect: 5
+expected: {{value: 100, deviation: 20}}
+horizon: 2026-11-02..2026-11-09
+"""
 FIRST, SECOND, THIRD = (
     "2026-11-02..2026-11-09", "2026-11-09..2026-11-16", "2026-11-16..2026-11-23",
 )  # fmt: skip
@@ -230,6 +243,34 @@ def test_an_environment_may_live_in_a_repository_of_its_own(
     assert release["baseline"]["rows"] == 3_000
     assert release["commit"] == watched.sh.git("rev-parse", f"{OLD}^{{commit}}")
     assert BRANCH not in watched.sh.git("ls-remote", watched.origin)
+
+    # The team of the model plans there, and pins rows that only a URL ties to its repository.
+    configure(watched, "monitor/*", repo=f"{tmp_path}/watch.git")
+    plan = watched.root / "experiment.yaml"
+    plan.write_text(PLAN, encoding="utf-8")
+    watched.branchflow("analysis", "plan", "away", plan)
+    assert watched.result("analysis", "report", "away")["findings"]["rows"] == 300
+    assert watched.result("analysis", "report", "away")["commit"] is None
+    assert "lives in" in error_line(
+        watched.branchflow("monitor", "log", "--env", "prod", log, code=3)
+    )
+    assert watched.branchflow("check", "--all").returncode == 0
+    assert BRANCH not in watched.sh.git("ls-remote", watched.origin)
+    analyst = watched.new_clone("analyst")
+    analyst.branchflow("switch", "analysis/away")
+    analyst.sh.run("dvc", "pull", "-q")
+    assert analyst.sh.run("dvc", "status").stdout == "Data and pipelines are up to date.\n"
+    rows = analyst.repo / "data/monitor/prod/rows-2026-11"
+    assert len(list(rows.glob("*.parquet"))) == 1
+    more = write_log(tmp_path / "more.jsonl", logged_rows(20, prefix="more"))
+    sh.run("git", "branchflow", "monitor", "log", "--env", "prod", more)
+    analyst.sh.run("dvc", "update", "-q", f"{rows}.dvc")
+    assert len(list(rows.glob("*.parquet"))) == 2
+    assert watched.result("analysis", "report", "away")["findings"]["rows"] == 320
+    by_dvc = (analyst.repo / f"{rows}.dvc").read_text(encoding="utf-8")
+    watched.sh.git("fetch", "-q")
+    ours = watched.sh.git("show", "origin/analysis/away:data/monitor/prod/rows-2026-11.dvc")
+    assert yaml.safe_load(ours) == yaml.safe_load(by_dvc)
 
 
 def test_two_who_log_at_once_both_get_their_rows_in(watched: Flow) -> None:

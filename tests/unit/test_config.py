@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
 from dvc_branchflow.config import config_schema, is_branch_name, parse_config, partition_size_bytes
 from dvc_branchflow.errors import ConfigError
+from dvc_branchflow.flow import describe
 from dvc_branchflow.gating import Gate
+from dvc_branchflow.metafiles import parse_pointer
 from dvc_branchflow.model import Role
 
 DESIGN: dict[str, Any] = {
@@ -99,6 +102,56 @@ def test_the_own_name_wins_over_a_pattern() -> None:
 def test_a_wrong_config_names_the_key(document: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         parse_config(document)
+
+
+HOSTILE = (
+    "ext::sh -c true",
+    "-upload-pack=x",
+    "::x",
+    "fd::17/x",
+    "ssh://-oProxyCommand=x/y",
+    "/a\nb",
+    " ",
+    "",
+)
+
+
+@pytest.mark.parametrize("url", [*HOSTILE, "../other", "watch", "https://me:secret@host/x.git"])
+def test_a_repository_that_is_a_command_or_a_secret_or_none_is_refused(url: str) -> None:
+    with pytest.raises(ConfigError, match=r"monitor/\*\.repo"):
+        parse_config({"branches": {"monitor/*": {"repo": url}}})
+    with pytest.raises(ConfigError, match="watch' 'releases'"):
+        parse_config({"branches": {"monitor/*": {"watch": {"releases": url or "-"}}}})
+    document = f"deps:\n- repo: {{url: {json.dumps(url)}, rev_lock: x}}\nouts:\n- {{md5: {'a' * 32}, hash: md5, path: x}}\n"
+    if url in HOSTILE:
+        with pytest.raises(ConfigError, match="no URL of a repository"):
+            parse_pointer(document.encode(), "x.dvc")
+    else:  # as `dvc import` may have written it
+        assert [out.repo for out in parse_pointer(document.encode(), "x.dvc")] == [url]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://host/x.git",
+        "ssh://git@host:22/x",
+        "git@host:team/x.git",
+        "/srv/it's odd.git",
+        "file:///x",
+    ],
+)
+def test_a_branch_may_live_in_another_repository_and_is_then_no_upstream_of_here(url: str) -> None:
+    branches = {
+        "monitor/*": {"repo": url},
+        "watch": {"role": "monitor", "repo": url},
+        "raw": None,
+        "analysis/*": {"from": ["raw", "monitor/*", "watch"]},
+    }
+    config = parse_config({"branches": branches})
+    assert describe(config, "analysis/a", ["raw"]).upstreams == ("raw",)
+    assert describe(config, "analysis/a", ["raw", "monitor/x"]).upstreams == ("raw", "monitor/x")
+    with pytest.raises(ConfigError, match="only monitor branches"):
+        parse_config({"branches": {"raw": {"repo": url}}})
 
 
 def test_gates_are_read_with_their_margins() -> None:
