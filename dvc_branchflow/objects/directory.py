@@ -74,9 +74,8 @@ class DirectoryStore:
     def _put(self, objects: Sequence[tuple[Oid, Path]]) -> list[None]:
         for oid, source in objects:
             where = f"{self._name}' on its way from the cache '{source}"
-            target = self._root / object_key(oid)
             try:
-                copy(source, target, oid, where)
+                copy(source, f"{self._root}/{object_key(oid)}", oid, where)
             except OSError as error:
                 raise self._unreachable(error) from error
         return []
@@ -84,7 +83,7 @@ class DirectoryStore:
     def _get(self, objects: Sequence[tuple[Oid, Path]]) -> list[None]:
         for oid, target in objects:
             try:
-                copy(self._root / object_key(oid), target, oid, self._name)
+                copy(f"{self._root}/{object_key(oid)}", target, oid, self._name)
             except FileNotFoundError as error:
                 raise absent(oid, self._name) from error
             except OSError as error:
@@ -95,7 +94,7 @@ class DirectoryStore:
         found: list[tuple[Oid, str]] = []
         for oid in oids:
             try:
-                with open(self._root / object_key(oid), "rb", buffering=0) as file:
+                with open(f"{self._root}/{object_key(oid)}", "rb", buffering=0) as file:
                     found.append((oid, hashlib.file_digest(file, md5).hexdigest()))
             except FileNotFoundError:
                 found.append((oid, ""))

@@ -29,7 +29,7 @@ class _Written(NamedTuple):
     size_bytes: int
 
 
-def save(chunks: Iterable[Any], target: Path, oid: Oid, where: str) -> None:
+def save(chunks: Iterable[Any], target: str | Path, oid: Oid, where: str) -> None:
     """Write an object's content to a file that appears if its md5 is the object's.
 
     Raises: StorageError: it is another one; `where` says whence it came.
@@ -39,10 +39,13 @@ def save(chunks: Iterable[Any], target: Path, oid: Oid, where: str) -> None:
         os.replace(written.path, target)
 
 
-def copy(source: Path, target: Path, oid: Oid, where: str) -> None:
+def copy(source: str | Path, target: str | Path, oid: Oid, where: str) -> None:
     """Copy an object, hashing what is written; see `save`."""
-    with _opened(source) as file:
-        save(read(file), target, oid, where)
+    descriptor = os.open(source, os.O_RDONLY)
+    try:
+        save(_pieces(descriptor), target, oid, where)
+    finally:
+        os.close(descriptor)
 
 
 def copy_out(source: str, target: str, oid: Oid, aside: str, *, is_exec: bool) -> None:
@@ -52,19 +55,22 @@ def copy_out(source: str, target: str, oid: Oid, aside: str, *, is_exec: bool) -
         aside: a folder for the half-written copy; where it is on another file system, it lies
             beside the target.
     """
-    with _opened(source) as file, _written(read(file), aside, _WRITABLE) as written:
-        require(written.md5, oid, "the cache")
-        if is_exec:
-            os.chmod(written.path, os.stat(written.path).st_mode | stat.S_IEXEC)
-        try:
+    descriptor = os.open(source, os.O_RDONLY)
+    try:
+        with _written(_pieces(descriptor), aside, _WRITABLE) as written:
+            require(written.md5, oid, "the cache")
+            if is_exec:
+                os.chmod(written.path, os.stat(written.path).st_mode | stat.S_IEXEC)
             # Put over an old file, the new one would be flushed to the disk first: 2 ms on ext4.
             with suppress(FileNotFoundError):
                 os.unlink(target)
             os.rename(written.path, target)
-        except OSError as error:
-            if error.errno != errno.EXDEV or aside == os.path.dirname(target):
-                raise
-            copy_out(source, target, oid, os.path.dirname(target), is_exec=is_exec)
+    except OSError as error:
+        if error.errno != errno.EXDEV or aside == os.path.dirname(target):
+            raise
+        copy_out(source, target, oid, os.path.dirname(target), is_exec=is_exec)
+    finally:
+        os.close(descriptor)
 
 
 def take_in(source: Path, root: Path) -> tuple[Oid, int]:
@@ -75,16 +81,19 @@ def take_in(source: Path, root: Path) -> tuple[Oid, int]:
     Raises: StorageError: the file can't be read, or changed while it was read.
     """
     try:
-        with _opened(source) as file:
-            before = os.fstat(file.fileno())
-            with _written(read(file), str(root)) as written:
-                after = os.fstat(file.fileno())
+        descriptor = os.open(source, os.O_RDONLY)
+        try:
+            before = os.fstat(descriptor)
+            with _written(_pieces(descriptor), str(root)) as written:
+                after = os.fstat(descriptor)
                 if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
                     raise StorageError(
                         f"'{source}' changed while it was read", hint="run the command again"
                     )
                 oid = Oid(written.md5)
-                _move(written.path, str(root / object_key(oid)))
+                _move(written.path, f"{root}/{object_key(oid)}")
+        finally:
+            os.close(descriptor)
     except OSError as error:
         raise StorageError(f"can't take in '{source}': {error.strerror or error}") from error
     return oid, written.size_bytes
@@ -130,6 +139,12 @@ def read(file: IO[bytes]) -> Iterator[bytes]:
         yield chunk
 
 
+def _pieces(descriptor: int) -> Iterator[bytes]:
+    """Yield the same of a descriptor: file objects ask the system three questions more a file."""
+    while chunk := os.read(descriptor, CHUNK):
+        yield chunk
+
+
 def md5(content: bytes = b"") -> Any:
     """Return a digest as DVC's ids are made of."""
     return hashlib.md5(content, usedforsecurity=False)
@@ -137,27 +152,38 @@ def md5(content: bytes = b"") -> Any:
 
 @contextmanager
 def _written(chunks: Iterable[Any], folder: str, mode: int = _READ_ONLY) -> Iterator[_Written]:
-    """Write and hash pieces; the file is gone afterwards unless it was moved to its place."""
+    """Write and hash pieces into a file that is to be moved to its place; gone where that fails."""
     hashed = md5()
     size = 0
     path = partial_path(folder)
+    descriptor = _created(path, mode)
     try:
-        with _created(path, mode) as file:
+        try:
             for chunk in chunks:
                 hashed.update(chunk)
-                file.write(chunk)
-                size += len(chunk)
+                size += _write(descriptor, chunk)
+        finally:
+            os.close(descriptor)
         yield _Written(path, hashed.hexdigest(), size)
-    finally:
+    except BaseException:
         with suppress(FileNotFoundError):
             os.unlink(path)
+        raise
 
 
 def _opened(path: str | Path) -> io.FileIO:
     return open(path, "rb", buffering=0)
 
 
-def _created(path: str, mode: int) -> IO[bytes]:
+def _write(descriptor: int, chunk: Any) -> int:
+    """Write all of a piece; return its size in bytes."""
+    written = os.write(descriptor, chunk)
+    while written < len(chunk):  # a full disk, or more than the system takes at once
+        written += os.write(descriptor, memoryview(chunk)[written:])
+    return written
+
+
+def _created(path: str, mode: int) -> int:
     """Create a file, its folder first where there is none yet."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
     try:
@@ -167,7 +193,7 @@ def _created(path: str, mode: int) -> IO[bytes]:
         descriptor = os.open(path, flags, mode)
     if mode == _READ_ONLY:
         os.fchmod(descriptor, mode)  # whatever the umask is
-    return os.fdopen(descriptor, "wb")
+    return descriptor
 
 
 def _move(partial: str, target: str) -> None:
