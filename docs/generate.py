@@ -57,6 +57,7 @@ from dvc_branchflow.storage import (
     gc,
     lease,
     mirror,
+    move,
     repair,
     trace,
     undelete,
@@ -69,6 +70,7 @@ from dvc_branchflow.work import (
     appending,
     imported,
     looks,
+    mirroring,
     pinning,
     plans,
     records,
@@ -216,7 +218,11 @@ _RESULTS: Mapping[str, tuple[str, tuple[type, ...]]] = {
         (verify.Verification, verification.Finding, verify.ReleaseProof, verify.CopyCount),
     ),
     "storage repair": ("RepairOutcome", (repair.RepairOutcome, repair.Repaired)),
-    "storage mirror": ("MirrorOutcome", (mirror.MirrorOutcome, verification.Finding)),
+    "storage mirror": (
+        "MirrorOutcome",
+        (mirror.MirrorOutcome, mirroring.Filled, verification.Finding),
+    ),
+    "storage move": ("MoveOutcome", (move.MoveOutcome, move.MovedBranch, mirroring.Filled)),
     "storage gc": (
         "Plan; with `--apply PLAN --yes` GcOutcome",
         (plans.Plan, plans.Group, gc.GcOutcome),

@@ -51,6 +51,7 @@ from dvc_branchflow.storage.empty_trash import EmptyOutcome, apply_emptying, pla
 from dvc_branchflow.storage.gc import GcOutcome, GcRequest, apply_gc, plan_gc
 from dvc_branchflow.storage.lease import LeaseOutcome, lease
 from dvc_branchflow.storage.mirror import MirrorOutcome, mirror
+from dvc_branchflow.storage.move import MoveOutcome, move
 from dvc_branchflow.storage.repair import RepairOutcome, repair
 from dvc_branchflow.storage.trace import Trace, trace
 from dvc_branchflow.storage.undelete import UndeleteOutcome, undelete
@@ -67,16 +68,16 @@ __all__ = [
     "Comparison", "EmptyOutcome", "ExperimentList", "ExportOutcome", "FlowStatus", "GcOutcome",
     "GcRequest", "ImportOutcome", "IngestOutcome", "IngestRequest", "InitPlan", "InitRequest",
     "LabelOutcome", "LabelRequest", "LeaseOutcome", "LogOutcome", "LogRequest", "MirrorOutcome",
-    "ModelChannels", "MonitorRequest", "ParamsOutcome", "PinOutcome", "Plan", "PlanOutcome",
-    "Project", "PromoteOutcome", "RepairOutcome", "ReportOutcome", "ReproduceOutcome", "RunList",
-    "RunView", "RunsRequest", "SwitchOutcome", "SyncStep", "Trace", "UndeleteOutcome", "Usage",
-    "Verdict", "Verification", "VerifyRequest", "Violation", "acknowledge", "alerts",
-    "apply_emptying", "apply_gc", "assign", "check", "compare", "experiment_groups", "experiments",
-    "export_runs", "history", "import_runs", "ingest", "ingest_from_monitor", "init", "lease",
-    "mirror", "monitor_check", "monitor_label", "monitor_log", "open_project", "pin",
-    "plan_emptying", "plan_experiment", "plan_gc", "promote", "promote_params", "release", "repair",
-    "report_experiment", "reproduce", "rollback", "run", "runs", "show", "status", "switch", "sync",
-    "trace", "undelete", "usage", "verify",
+    "ModelChannels", "MonitorRequest", "MoveOutcome", "ParamsOutcome", "PinOutcome", "Plan",
+    "PlanOutcome", "Project", "PromoteOutcome", "RepairOutcome", "ReportOutcome",
+    "ReproduceOutcome", "RunList", "RunView", "RunsRequest", "SwitchOutcome", "SyncStep", "Trace",
+    "UndeleteOutcome", "Usage", "Verdict", "Verification", "VerifyRequest", "Violation",
+    "acknowledge", "alerts", "apply_emptying", "apply_gc", "assign", "check", "compare",
+    "experiment_groups", "experiments", "export_runs", "history", "import_runs", "ingest",
+    "ingest_from_monitor", "init", "lease", "mirror", "monitor_check", "monitor_label",
+    "monitor_log", "move", "open_project", "pin", "plan_emptying", "plan_experiment", "plan_gc",
+    "promote", "promote_params", "release", "repair", "report_experiment", "reproduce", "rollback",
+    "run", "runs", "show", "status", "switch", "sync", "trace", "undelete", "usage", "verify",
 ]  # fmt: skip
 
 

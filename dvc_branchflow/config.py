@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from dvc_branchflow.errors import ConfigError
 from dvc_branchflow.gating import BETTER, Gate, parse_margin
 from dvc_branchflow.model import CONFIG_FILE, Branch, Role, Severity, parse_path, whole_repository
-from dvc_branchflow.plain import nearest
+from dvc_branchflow.plain import load_mapping, nearest
 from dvc_branchflow.policy.catalog import RULES
 from dvc_branchflow.retention import Retention, parse_period
 from dvc_branchflow.values import dataclass, field
 from dvc_branchflow.watch.settings import SCHEMA as WATCH_KEYS
 from dvc_branchflow.watch.settings import Watch, parse_watch
+from dvc_branchflow.yamledit import YamlText, dict_of
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]*|\*|[A-Za-z0-9][A-Za-z0-9._/-]*\*[A-Za-z0-9._/-]*")
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]i?B|B)")
@@ -200,6 +201,29 @@ def parse_config(document: Mapping[str, Any]) -> FlowConfig:
     if not any(rule.pattern == tracking for rule in rules):
         rules = (BranchRule(tracking, Role.MAIN), *rules)
     return FlowConfig(Branch(tracking), rules, _retention(document.get("retention")), mirrors)
+
+
+def with_remote(content: bytes, patterns: Collection[str], remote: str) -> bytes:
+    """Return a `branchflow.yaml` whose entries name a DVC remote, and nothing else is changed.
+
+    Args:
+        patterns: the entries under `branches`, by their names.
+    Raises: ConfigError: it is no config, or can't be changed by a program.
+    """
+    text = YamlText(content, CONFIG_FILE)
+    entries = dict_of(dict_of(text.root)["branches"][1])
+    for pattern in patterns:
+        text.put(entries[pattern], "remote", remote)
+    changed = text.result()
+    wanted = load_mapping(content, CONFIG_FILE)
+    for pattern in patterns:
+        wanted["branches"][pattern] = (wanted["branches"][pattern] or {}) | {"remote": remote}
+    if load_mapping(changed, CONFIG_FILE) != wanted:
+        raise ConfigError(
+            f"'{CONFIG_FILE}' can't be changed by a program",
+            hint=f"write `remote: {remote}` into it by hand, and run the command again",
+        )
+    return changed
 
 
 def config_schema() -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -76,6 +77,12 @@ def utc_text(seconds: int) -> str:
     except (OverflowError, ValueError, OSError):
         moment = datetime.fromtimestamp(0, UTC)
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def blob_id(content: bytes) -> Sha:
+    """Return the id that Git gives to a file's content."""
+    head = b"blob %d\0" % len(content)
+    return Sha(hashlib.sha1(head + content, usedforsecurity=False).hexdigest())
 
 
 def parse_tree(body: bytes) -> dict[str, Entry]:

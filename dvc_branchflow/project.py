@@ -13,7 +13,7 @@ from dvc_branchflow.errors import ConfigError, FlowError, StorageError
 from dvc_branchflow.flow import BranchSpec, describe, describe_all
 from dvc_branchflow.git import Git, Ref, Refs
 from dvc_branchflow.gitobjects import EXECUTABLE_MODE, FILE_MODE
-from dvc_branchflow.model import CONFIG_FILE, Branch, Oid, Out, Sha
+from dvc_branchflow.model import CONFIG_FILE, DVC_CONFIG, Branch, Oid, Out, Sha
 from dvc_branchflow.objects import (
     Cache,
     DvcConfig,
@@ -31,8 +31,6 @@ from dvc_branchflow.objects.trash import open_trash
 from dvc_branchflow.plain import load_mapping
 from dvc_branchflow.tombstones import FOLDER, Tombstone, is_tombstone, parse_tombstone
 from dvc_branchflow.values import dataclass, field, replace
-
-_DVC_CONFIG = ".dvc/config"
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +161,7 @@ class Project:
     @property
     def shared_remotes(self) -> tuple[str, ...]:
         """The DVC remotes that the tracking branch names, without those of this user alone."""
-        committed = _decoded(self._file_at(self.tracking.sha, _DVC_CONFIG) or b"")
+        committed = _decoded(self._file_at(self.tracking.sha, DVC_CONFIG) or b"")
         known = self.dvc_config.remotes
         return tuple(name for name in named_remotes(committed) if name in known)
 
@@ -302,7 +300,7 @@ class Project:
 
     def dvc_config_at(self, commit: Sha) -> DvcConfig:
         """Return DVC's settings with those that a commit holds. Raises: ConfigError."""
-        committed = _decoded(self._file_at(commit, _DVC_CONFIG) or b"")
+        committed = _decoded(self._file_at(commit, DVC_CONFIG) or b"")
         home = self.main_checkout
         folder = (home or self.git.git_dir) / ".dvc"
         layers = [(_text(path), path.parent) for path in _machine_configs()]

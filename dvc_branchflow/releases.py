@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dvc_branchflow.errors import FlowError, UsageError
 from dvc_branchflow.flow import BranchSpec, describe
 from dvc_branchflow.git import Change, NewCommit
-from dvc_branchflow.gitobjects import Entry
+from dvc_branchflow.gitobjects import Entry, blob_id
 from dvc_branchflow.model import Branch, Role, Sha
 from dvc_branchflow.project import Project
 from dvc_branchflow.values import dataclass
@@ -17,6 +17,7 @@ from dvc_branchflow.work.code import code_files
 from dvc_branchflow.work.commits import CommitData, read_commit
 from dvc_branchflow.work.pinning import PinPlan, plan_pins
 from dvc_branchflow.work.publish import Move, publish, require_movable
+from dvc_branchflow.work.redirecting import pipeline_changes, remote_of, to_be_sent
 from dvc_branchflow.work.release_plan import ReleasePlan, current_pins, foresee, plan_release
 from dvc_branchflow.work.releasing import Override, ReleaseOutcome, release_branch
 from dvc_branchflow.work.running import until_won
@@ -172,13 +173,28 @@ def _code_changes(
     dev: CommitData,
     stable: CommitData | None,
 ) -> list[Change]:
-    """What makes the stable branch's code that of dev; for a new branch, dev without the rest."""
+    """What makes the stable branch's code that of dev; for a new branch, dev without the rest.
+
+    Its outs go where the config has the stable branch's go.
+    """
     wanted = code_files(project, source, dev)
+    to_send = to_be_sent(project, target)
+    instead_of = to_send if remote_of(target) else to_send - {None}
+    sent = {
+        change.path: change
+        for change in pipeline_changes(project.git, wanted, remote_of(target), instead_of)
+    }
     if stable is None:
-        return [Change(path) for path in sorted(dev.files.keys() - wanted.keys())]
+        gone = [Change(path) for path in sorted(dev.files.keys() - wanted.keys())]
+        return gone + list(sent.values())
+    wanted |= {p: Entry(c.mode, blob_id(c.content or b"")) for p, c in sent.items()}
     there: Mapping[str, Entry] = code_files(project, target, stable)
     gone = [Change(path) for path in sorted(there.keys() - wanted.keys())]
-    new = [Change(p, entry=e) for p, e in sorted(wanted.items()) if there.get(p) != e]
+    new = [
+        sent.get(path, Change(path, entry=entry))
+        for path, entry in sorted(wanted.items())
+        if there.get(path) != entry
+    ]
     return gone + new
 
 

@@ -14,7 +14,13 @@ from dvc_branchflow.objects.base import Store, Stored, is_md5, object_key
 from dvc_branchflow.objects.bucket import BucketStore
 from dvc_branchflow.objects.cache import Cache
 from dvc_branchflow.objects.clients import bucket_client
-from dvc_branchflow.objects.config import DvcConfig, RemoteConfig, named_remotes, parse_dvc_config
+from dvc_branchflow.objects.config import (
+    DvcConfig,
+    RemoteConfig,
+    named_remotes,
+    parse_dvc_config,
+    with_remote,
+)
 from dvc_branchflow.objects.crew import MOST
 from dvc_branchflow.objects.directory import DirectoryStore
 from dvc_branchflow.objects.filesystem import FileSystem, FileSystemStore, OpenFileSystem
@@ -38,6 +44,7 @@ __all__ = [
     "object_key",
     "open_store",
     "parse_dvc_config",
+    "with_remote",
 ]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import configparser
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from dvc_branchflow.errors import ConfigError
@@ -87,6 +87,49 @@ def named_remotes(text: str) -> tuple[str, ...]:
     """Return the names of the DVC remotes that one config text has a section for."""
     found = (_SECTION.match(section) for section in _read(text, Path()).sections())
     return tuple(dict.fromkeys(match[1].lower() for match in found if match))
+
+
+def with_remote(text: str, name: str, other: str) -> str:
+    """Return a config text with a DVC remote as another text describes it, if it lacks that.
+
+    What the remote is a folder of comes along: `remote://BASE/FOLDER`.
+
+    Raises: ConfigError: one of the texts is not what DVC writes.
+    """
+    known = named_remotes(text)
+    for wanted in (name, *_bases(name, other)):
+        lines = _section_lines(wanted, other)
+        if wanted not in known and lines:
+            text = "\n".join([*text.rstrip("\n").splitlines(), *lines, ""])
+    return text
+
+
+def _bases(name: str, text: str) -> Iterator[str]:
+    parser = _read(text, Path())
+    urls = {
+        match[1].lower(): parser[section].get("url", "").strip("\"'")
+        for section in parser.sections()
+        if (match := _SECTION.match(section))
+    }
+    seen = {name}
+    while urls.get(name, "").startswith("remote://"):
+        name = urls[name].removeprefix("remote://").partition("/")[0].lower()
+        if name in seen:
+            return
+        seen.add(name)
+        yield name
+
+
+def _section_lines(name: str, text: str) -> list[str]:
+    found: list[str] = []
+    is_in = False
+    for line in text.splitlines():
+        if line.startswith("["):
+            match = _SECTION.match(line.strip().removeprefix("[").removesuffix("]"))
+            is_in = match is not None and match[1].lower() == name
+        if is_in and line.strip():
+            found.append(line)
+    return found
 
 
 def _read(text: str, folder: Path) -> configparser.ConfigParser:

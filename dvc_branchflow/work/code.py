@@ -6,13 +6,17 @@ import hashlib
 from collections.abc import Iterable, Mapping
 
 from dvc_branchflow.flow import BranchSpec
-from dvc_branchflow.gitobjects import Entry
+from dvc_branchflow.git import Git
+from dvc_branchflow.gitobjects import EXECUTABLE_MODE, FILE_MODE, Entry, blob_id
 from dvc_branchflow.metafiles import Pipeline
+from dvc_branchflow.metafiles.remotes import without_remotes
 from dvc_branchflow.model import (
     CARD_FILE,
+    DVC_CONFIG,
     LOCK_FILE,
     PARTITIONS_FILE,
     PINS_FILE,
+    PIPELINE_FILE,
     POINTER_SUFFIX,
     LockedStage,
 )
@@ -61,9 +65,10 @@ class CodeBoundary:
         return path not in self._made and not any(is_below(path, made) for made in self._made)
 
     def may_differ(self, path: str) -> bool:
-        """Whether a file on stable may differ from the promoted one: no code, or a param file."""
+        """Whether a file on stable may differ from the promoted one: no code, params, settings."""
         is_ignore_file = path.rpartition("/")[2] == ".gitignore"
-        return self.is_param(path) or is_ignore_file or not self.is_code(path)
+        is_setting = is_ignore_file or path == DVC_CONFIG
+        return self.is_param(path) or is_setting or not self.is_code(path)
 
     def is_param(self, path: str) -> bool:
         """Whether a file of code holds params; a script that DVC reads some from does not count."""
@@ -85,6 +90,20 @@ def code_files(project: Project, spec: BranchSpec, data: CommitData) -> dict[str
 
 
 def code_digest(project: Project, spec: BranchSpec, data: CommitData) -> str:
-    """Return a digest over what of a commit is code."""
-    lines = [f"{e.mode} {e.sha} {p}\n" for p, e in sorted(code_files(project, spec, data).items())]
+    """Return a digest over what of a commit is code, wherever its outs go."""
+    files = without_places(project.git, code_files(project, spec, data))
+    files.pop(DVC_CONFIG, None)
+    lines = [f"{entry.mode} {entry.sha} {path}\n" for path, entry in sorted(files.items())]
     return hashlib.sha256("".join(lines).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def without_places(git: Git, files: Mapping[str, Entry]) -> dict[str, Entry]:
+    """Return files with each `dvc.yaml` as if its outs named no DVC remote: that is not code."""
+    named = {path: e for path, e in files.items() if path.rpartition("/")[2] == PIPELINE_FILE}
+    plain = {path: e for path, e in named.items() if e.mode in {FILE_MODE, EXECUTABLE_MODE}}
+    blobs = git.read_blobs({entry.sha for entry in plain.values()})
+    found = {
+        path: Entry(entry.mode, blob_id(without_remotes(blobs[entry.sha], path)))
+        for path, entry in plain.items()
+    }
+    return {**files, **found}

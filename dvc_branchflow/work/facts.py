@@ -11,7 +11,7 @@ from dvc_branchflow.gitobjects import EXECUTABLE_MODE, FILE_MODE, TreeChange
 from dvc_branchflow.model import APPEND_ONLY, Branch, Oid, Role, Sha
 from dvc_branchflow.policy.facts import CommitFacts, Held, Pinned, Promoted
 from dvc_branchflow.policy.pinned import to_judge
-from dvc_branchflow.work.code import CodeBoundary
+from dvc_branchflow.work.code import CodeBoundary, without_places
 from dvc_branchflow.work.history import History
 from dvc_branchflow.work.lines import PROMOTED, Lines
 
@@ -205,8 +205,16 @@ class FactsReader:
         data = [self._owners[name] for name in spec.upstreams if name in self._owners]
         boundary = CodeBoundary(there.pipelines, stages, data)
         changes = self._history.difference(source, sha)
-        differs = [change for change in changes if not boundary.may_differ(change.path)]
-        odd = [change for change in changes if change not in differs and _is_odd(change)]
+        code = [change for change in changes if not boundary.may_differ(change.path)]
+        odd = [change for change in changes if change not in code and _is_odd(change)]
+        old, new = (
+            without_places(self._git, {path: entry for path, entry in side if entry})
+            for side in (
+                [(change.path, change.old) for change in code],
+                [(change.path, change.new) for change in code],
+            )
+        )
+        differs = [change for change in code if old.get(change.path) != new.get(change.path)]
         return Promoted(
             source,
             is_known=True,

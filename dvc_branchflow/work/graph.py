@@ -11,12 +11,11 @@ from dvc_branchflow.git import Git, survey
 from dvc_branchflow.git.survey import Node
 from dvc_branchflow.gitobjects import EMPTY_TREE, EXECUTABLE_MODE, FILE_MODE, MODULE_MODE, Entry
 from dvc_branchflow.metafiles import parse_pins
-from dvc_branchflow.model import PINS_FILE, PIPELINE_FILE, Oid, Sha
+from dvc_branchflow.model import DVC_CONFIG, PINS_FILE, PIPELINE_FILE, Oid, Sha
 from dvc_branchflow.values import dataclass
 from dvc_branchflow.work.naming import Named, ids_in_text, is_naming, named
 from dvc_branchflow.work.roots import MAX_BYTES, NAMING, Holder, Kind, Problem, Roots
 
-DVC_CONFIG = ".dvc/config"
 _SPECS = (*NAMING, PINS_FILE, PIPELINE_FILE, f"*/{PIPELINE_FILE}", DVC_CONFIG)
 _PACK = 100
 _PINS = Holder(Kind.PIN, "pins")

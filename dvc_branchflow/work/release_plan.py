@@ -8,7 +8,7 @@ from dvc_branchflow.errors import FlowError
 from dvc_branchflow.flow import BranchSpec
 from dvc_branchflow.gating import Bound, bound, text
 from dvc_branchflow.git import NewCommit
-from dvc_branchflow.model import Branch, Role, Sha, TagName
+from dvc_branchflow.model import Branch, Out, Role, Sha, TagName
 from dvc_branchflow.project import Project, Tip
 from dvc_branchflow.values import dataclass, replace
 from dvc_branchflow.versions import FIRST, Bump, latest_version, release_tag
@@ -161,9 +161,14 @@ def _what_changed(
     released = read_commit(project.git, project.tags[previous].commit)
     if code_digest(project, spec, released) != code_digest(project, spec, current):
         return "minor", "new code"
-    if pinned_outs(project, spec, released) != pins.outs:
+    if _content(pinned_outs(project, spec, released)) != _content(pins.outs):
         return "patch", _NEW_DATA
     is_release = project.tags[previous].commit == current.sha  # made by what it holds, and proven
     if not is_release and not is_current(project, current, may_fetch=True):
         return "patch", "results were not made from what is committed"
     return None, "nothing changed"
+
+
+def _content(outs: Mapping[str, Out]) -> dict[str, Out]:
+    """Outs wherever they lie: moved to another DVC remote, they are the same data."""
+    return {path: replace(out, remote=None) for path, out in outs.items()}

@@ -14,12 +14,12 @@ from pathlib import Path
 from dvc_branchflow.errors import ConfigError
 from dvc_branchflow.gitobjects import EXECUTABLE_MODE, FILE_MODE, Entry
 from dvc_branchflow.metafiles import Pipeline, is_pointer, parse_pipeline
-from dvc_branchflow.model import LOCK_FILE, PIPELINE_FILE, Oid, Sha
+from dvc_branchflow.model import DVC_CONFIG, LOCK_FILE, PIPELINE_FILE, Oid, Sha
 from dvc_branchflow.objects import parse_dvc_config
 from dvc_branchflow.project import Project
 from dvc_branchflow.values import dataclass, field
 from dvc_branchflow.work.commits import is_pushed
-from dvc_branchflow.work.graph import DVC_CONFIG, Graph, Step
+from dvc_branchflow.work.graph import Graph, Step
 from dvc_branchflow.work.naming import Named
 from dvc_branchflow.work.roots import Problem
 

@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
-from dvc_branchflow.errors import LostRaceError, RunError
+from dvc_branchflow.errors import FlowError, LostRaceError, RunError
 from dvc_branchflow.flow import BranchSpec
-from dvc_branchflow.git import NewCommit
-from dvc_branchflow.model import Branch, Role, Sha
+from dvc_branchflow.git import Change, NewCommit
+from dvc_branchflow.model import CONFIG_FILE, Branch, Role, Sha
 from dvc_branchflow.project import Project, Tip
 from dvc_branchflow.values import dataclass
 from dvc_branchflow.work.commits import CommitData, read_commit
@@ -19,6 +19,7 @@ from dvc_branchflow.work.pinning import PinPlan, pinned_outs, plan_pins
 from dvc_branchflow.work.pipeline import RunResult, needed_outs, reproduce
 from dvc_branchflow.work.publish import Move, publish, require_movable
 from dvc_branchflow.work.records import certificate_of
+from dvc_branchflow.work.redirecting import pipeline_changes, remote_of, to_be_sent
 from dvc_branchflow.work.staleness import is_current
 from dvc_branchflow.work.transfer import Report
 from dvc_branchflow.work.worktrees import branch_lock, lay_worktree, log_path, park_worktree
@@ -153,8 +154,9 @@ def execute(
     parents = [tip.sha, *(sha for sha in pins.upstreams if sha != tip.sha)]
     message = _message(spec, pins, (), reason)
     base = tip.sha
-    if pins.changes:
-        base = project.git.write_commits([NewCommit(parents, message, pins.changes)])[0]
+    planned = (*pins.changes, *_sent(project, spec, tip.sha))
+    if planned:
+        base = project.git.write_commits([NewCommit(parents, message, planned)])[0]
     data = read_commit(project.git, base)
     needed = needed_outs(data, pinned_outs(project, spec, data))
     worktree = lay_worktree(project, spec.branch, base, [out.path for out in needed])
@@ -170,13 +172,35 @@ def execute(
             hint=f"git branchflow run {spec.code}; git branchflow promote {spec.code}",
             log=str(log),
         )
-    changes = (*pins.changes, *result.changes)
+    changes = (*planned, *result.changes)
     commit = NewCommit(parents, _message(spec, pins, result.stages, reason), changes)
     sha = project.git.write_commits([commit])[0] if changes else tip.sha
     park_worktree(project, spec.branch, sha)
     project.git.put_back(worktree, sha, result.strays)
     made = read_commit(project.git, sha)
     return Candidate(commit, sha, made, result, worktree, time.monotonic() - started)
+
+
+def _sent(project: Project, spec: BranchSpec, tip: Sha) -> tuple[Change, ...]:
+    """What sends the branch's outs to the DVC remote that the config names for it, if any.
+
+    Raises: FlowError: what it has made so far lies elsewhere.
+    """
+    remote = remote_of(spec)
+    if not remote:
+        return ()
+    data = read_commit(project.git, tip)
+    instead_of = to_be_sent(project, spec)
+    changes = tuple(pipeline_changes(project.git, data.files, remote, instead_of))
+    pointed = {out.path for out in data.pointers.values()}
+    made = (out for path, out in data.outs.items() if path not in pointed)
+    if changes and any(out.remote in instead_of for out in made):
+        raise FlowError(
+            f"'{spec.branch}' has data on another DVC remote than '{remote}', "
+            f"which {CONFIG_FILE} names",
+            hint=f"git branchflow storage move '{spec.rule.pattern}' {remote}",
+        )
+    return changes
 
 
 def _message(spec: BranchSpec, pins: PinPlan, stages: tuple[str, ...], reason: str | None) -> str:

@@ -10,7 +10,7 @@ import hashlib
 import json
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from dvc_branchflow.config import BranchRule
@@ -28,6 +28,7 @@ from dvc_branchflow.work.stock import shared_remotes, take_stock
 from dvc_branchflow.work.transfer import Report
 
 _NAMED = 12
+Only = Callable[[Required], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,12 +128,20 @@ def verify_refs(
     return Verified(asked, found)
 
 
-def ask(project: Project, refs: Sequence[str], report: Report, *, at: str | None = None) -> Asked:
+def ask(
+    project: Project,
+    refs: Sequence[str],
+    report: Report,
+    *,
+    at: str | None = None,
+    only: Only | None = None,
+) -> Asked:
     """Find out what refs and the histories behind them ask for.
 
     Args:
         refs: branches, tags or commits; none: all branches and tags.
         at: the DVC remote that all of it is to lie on; None: each object where it belongs.
+        only: of all that just this; None: all of it.
     Raises: StorageError: a DVC remote is away that has a manifest. GitError, FlowError: refs or
         history are.
     """
@@ -146,6 +155,7 @@ def ask(project: Project, refs: Sequence[str], report: Report, *, at: str | None
             bits[tip] |= graph.bit(holder)
     gone = find_gone(graph, roots, lines_of(project, roots), time.time())
     required, problems = find_required(project, graph, bits, gone)
+    required = [one for one in required if only is None or only(one)]
     known, homeless = _with_remote(project, required)
     homes: defaultdict[Oid, list[str]] = defaultdict(list)
     for one in known:

@@ -48,7 +48,7 @@ def forget_cache(depot: Depot) -> None:
 
 
 def done(depot: Depot, *refs: str, **options: bool) -> Any:
-    return mirror(Project.open(depot.repo), "backup", refs, lambda _: None, **options)
+    return mirror(Project.open(depot.repo), "backup", refs, lambda _: None, **options).filled
 
 
 def damage(root: Path, oid: str, content: bytes = b"?") -> None:
@@ -66,7 +66,7 @@ def test_a_mirror_gets_what_refs_need_and_nothing_else(depot: Depot) -> None:
     check = ("--json", "storage", "mirror", "backup", "--check")
     before = branchflow(depot.sh, *check)
     assert (before.returncode, depot.stored("backup")) == (1, set())
-    result = json.loads(before.stdout)["result"]
+    result = json.loads(before.stdout)["result"]["filled"]
     assert (result["lacking"], result["objects"]) == (5, 0)
     assert {one["path"] for one in result["findings"]} == {
         "a.csv", "tree", "tree/one.csv", "tree/two.csv",
@@ -100,7 +100,7 @@ def test_only_a_good_copy_is_taken_wherever_it_lies(depot: Depot) -> None:
     damage(depot.store, FILE, b"a lie!")
     object_path(depot.store, OLD).unlink()
     object_path(depot.store, ONE).unlink()
-    assert done(depot).is_whole
+    assert not done(depot).lacking
     assert missing_from_directory_remote(depot.repo, depot.base / "backup") == []
 
 

@@ -46,6 +46,7 @@ COMMANDS: Mapping[str, str] = {
     "storage verify": "storage.VERIFY",
     "storage repair": "storage.REPAIR",
     "storage mirror": "mirror.MIRROR",
+    "storage move": "mirror.MOVE",
     "storage gc": "storage.GC",
     "storage undelete": "storage.UNDELETE",
     "storage empty-trash": "storage.EMPTY_TRASH",

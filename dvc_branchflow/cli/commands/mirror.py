@@ -1,4 +1,4 @@
-"""Copies on further DVC remotes."""
+"""What lies on which DVC remotes: copies, and moves."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 
 from dvc_branchflow.cli.commands.base import Arguments, Command, Result, open_project
 from dvc_branchflow.cli.render import mirror as render
-from dvc_branchflow.storage import mirror
+from dvc_branchflow.storage import mirror, move
 from dvc_branchflow.work.transfer import Report
 
 
@@ -40,4 +40,28 @@ MIRROR = Command(
     "git branchflow storage mirror backup",
     _add_mirror,
     _mirror,
+)
+
+
+def _move(args: Arguments, report: Report) -> Result:
+    outcome = move.move(open_project(args), args.what, args.remote, report, dry_run=args.dry_run)
+    return Result(outcome, render.moved(outcome, applied=not args.dry_run))
+
+
+def _add_move(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "what", metavar="ROLE|BRANCH", help="a name or pattern in branchflow.yaml, or a role"
+    )
+    parser.add_argument("remote", metavar="REMOTE", help="the DVC remote that is to hold the outs")
+
+
+MOVE = Command(
+    "storage move",
+    "have the outs of branches go to another DVC remote",
+    "Copies what the branches made at any commit to a DVC remote, proves that it is there, and "
+    "then moves branchflow.yaml, the branches' pointers and their dvc.yaml together. Older commits "
+    "are pulled from where they were: nothing is taken away there. The same command again goes on.",
+    "git branchflow storage move raw cold",
+    _add_move,
+    _move,
 )
