@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.flow import FIRST_TAG, STABLE, Flow, copy_flow, csv_files, edit
+from tests.support.flow import DEV, FIRST_TAG, STABLE, Flow, copy_flow, csv_files, edit
 from tests.support.isolation import isolated_env
 from tests.support.plain import plain_environment
 from tests.support.repos import Shell
@@ -48,6 +48,7 @@ def test_every_role_has_its_place(flow_template: Path, tmp_path: Path, env: dict
     flow.branchflow("storage", "move", "clean", "cold")
     flow.branchflow("storage", "move", "stable/*", "models")
     assert flow.result("release", STABLE, "--dry-run") is None  # moved data is no new data
+    assert flow.result("promote", DEV, "--dry-run")["code"] == []  # where outs go is no code
     flow.branchflow("storage", "verify")
     flow.branchflow("check", "--all")
 
