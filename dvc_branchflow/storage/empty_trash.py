@@ -18,7 +18,15 @@ from dvc_branchflow.project import Project
 from dvc_branchflow.values import dataclass
 from dvc_branchflow.work.census import GRACE_SECONDS, Needs, find_needs, require_all_known
 from dvc_branchflow.work.leases import utc
-from dvc_branchflow.work.plans import FOLDER, Line, Plan, PlanWriter, find_plan, read_plan
+from dvc_branchflow.work.plans import (
+    FOLDER,
+    Line,
+    Plan,
+    PlanWriter,
+    close_plan,
+    find_plan,
+    read_plan,
+)
 from dvc_branchflow.work.stock import require_same_places, shared_remotes
 from dvc_branchflow.work.transfer import Report
 
@@ -106,6 +114,8 @@ def apply_emptying(
         for remote in plan.remotes
     ]
     needs.parts.close()
+    if not dry_run:
+        close_plan(project.state_dir / FOLDER, plan)
     return _sum(steps)
 
 

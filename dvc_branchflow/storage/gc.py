@@ -28,7 +28,15 @@ from dvc_branchflow.work.explaining import Explainer, Reason
 from dvc_branchflow.work.leases import utc
 from dvc_branchflow.work.marks import DRAIN_SECONDS, AtWork
 from dvc_branchflow.work.parts import COUNT, key
-from dvc_branchflow.work.plans import FOLDER, Line, Plan, PlanWriter, find_plan, read_plan
+from dvc_branchflow.work.plans import (
+    FOLDER,
+    Line,
+    Plan,
+    PlanWriter,
+    close_plan,
+    find_plan,
+    read_plan,
+)
 from dvc_branchflow.work.stock import Copy, Stock, require_same_places, shared_remotes
 from dvc_branchflow.work.transfer import Report
 
@@ -114,7 +122,9 @@ def apply_gc(
         return _rehearsed(project, plan, planned, report)
     with _alone(project), AtWork(project, list(plan.remotes), plan.run, report) as at_work:
         at_work.drain(drain_seconds)
-        return _Applier(project, plan, planned, at_work, report).run()
+        outcome = _Applier(project, plan, planned, at_work, report).run()
+    close_plan(project.state_dir / FOLDER, plan)
+    return outcome
 
 
 # -- the plan --------------------------------------------------------------------------------------

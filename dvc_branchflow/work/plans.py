@@ -1,6 +1,7 @@
 """Plans of what is to go, as files: a header, a line for each copy, and a digest over both.
 
 A plan is only a proposal. Who applies it checks each line again, and takes no more than it lists.
+Writing a new one takes away those that were applied to their end or that nobody applied in a month.
 """
 
 from __future__ import annotations
@@ -10,7 +11,10 @@ import itertools
 import json
 import os
 import re
+import time
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,6 +27,8 @@ SCHEMA = "branchflow/plan/1"
 _NEW_PLAN = "git branchflow storage gc  # makes a new one"
 _END = "sha256 "
 FOLDER = "plans"
+_OLD_SECONDS = 30 * 86_400
+_STALE_SECONDS = 86_400  # a plan takes no longer to be written
 Kind = Literal["gc", "empty-trash"]
 _LINE = re.compile(r"(\d+) ([0-9a-f]{12}|-) ([0-9a-f]{32}(?:\.dir)?) (\d+) (\S+) (-|\S+) (-|\S+)")
 
@@ -90,6 +96,7 @@ class PlanWriter:
 
     def __init__(self, folder: Path, kind: Kind, remotes: Mapping[str, str]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
+        _tidy(folder)
         self._folder = folder
         self._kind: Kind = kind
         self._remotes = dict(remotes)
@@ -139,6 +146,7 @@ class PlanWriter:
                 file.write(f"sha256 {digest.hexdigest()}\n".encode())
             name = self._folder / f"{self._kind}-{digest.hexdigest()[:12]}.plan"
             whole.replace(name)
+            _done(name).unlink(missing_ok=True)
         finally:
             self._partial.unlink(missing_ok=True)
             whole.unlink(missing_ok=True)
@@ -161,6 +169,32 @@ def find_plan(folder: Path, text: str) -> Path:
     if len(found) != 1:
         raise UsageError(f"'{text[:200]}' is no plan: neither a file nor the start of a digest")
     return found[0]
+
+
+def close_plan(folder: Path, plan: Plan) -> None:
+    """Note that a plan was applied to its end, where it is one of ours and not a user's copy."""
+    ours = folder / Path(plan.file).name
+    if ours.exists() and ours.samefile(plan.file):
+        _done(ours).touch()
+
+
+def _done(plan: Path) -> Path:
+    return plan.with_name(f"{plan.name}.done")
+
+
+def _tidy(folder: Path) -> None:
+    """Take away plans that are of no use any more, if they are whole and so ours."""
+    now = time.time()
+    for path in folder.glob("*.plan"):
+        with suppress(ConfigError, ValueError, FileNotFoundError):
+            made = datetime.fromisoformat(read_plan(path)[0].made).timestamp()
+            if _done(path).exists() or made < now - _OLD_SECONDS:
+                path.unlink()
+                _done(path).unlink(missing_ok=True)
+    for path in folder.glob(".*-*"):  # what a kill left half written
+        with suppress(FileNotFoundError):
+            if path.stat().st_mtime < now - _STALE_SECONDS:
+                path.unlink()
 
 
 def read_plan(path: Path) -> tuple[Plan, Iterator[Line]]:

@@ -23,7 +23,7 @@ from dvc_branchflow.storage import gc
 from dvc_branchflow.storage.empty_trash import apply_emptying, plan_emptying
 from dvc_branchflow.storage.gc import GcOutcome, GcRequest, apply_gc, plan_gc
 from dvc_branchflow.storage.undelete import undelete
-from dvc_branchflow.work import marks
+from dvc_branchflow.work import marks, plans
 from dvc_branchflow.work.marks import AtWork, Quiet
 from dvc_branchflow.work.plans import Plan
 from tests.functional.conftest import branchflow, says
@@ -187,6 +187,28 @@ def test_a_plan_that_was_changed_or_is_none_is_refused(depot: Depot) -> None:
     with pytest.raises(UsageError, match="is no plan"):
         apply_gc(project_of(depot), "abc", lambda _: None)
     assert depot.stored() == before
+
+
+def test_plans_go_once_applied_or_old_and_never_before(
+    depot: Depot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    garbage(depot)
+    waiting = Path(planned(depot, GcRequest(grace_seconds=1.0)).file)
+    plan = planned(depot)
+    copy = depot.base / "the.plan"
+    copy.write_bytes(Path(plan.file).read_bytes())
+    assert applied(depot, plan).moved
+    assert not applied(depot, plan).moved  # once more does no harm
+    changed = waiting.with_name("gc-000000000000.plan")
+    changed.write_text("a note of somebody's")
+    planned(depot)
+    assert not Path(plan.file).exists()
+    assert waiting.exists()
+    apply_gc(project_of(depot), str(copy), lambda _: None, drain_seconds=0.0)
+    assert {path.name for path in depot.base.glob("the*")} == {"the.plan"}
+    monkeypatch.setattr(plans, "_OLD_SECONDS", -5)
+    fresh = Path(planned(depot).file)
+    assert set(waiting.parent.iterdir()) == {fresh, changed}
 
 
 def test_a_remote_that_moved_since_the_plan_is_left_alone(depot: Depot) -> None:
