@@ -54,6 +54,7 @@ from dvc_branchflow.stats import intervals
 from dvc_branchflow.storage import (
     doctor,
     empty_trash,
+    erase,
     gc,
     lease,
     mirror,
@@ -68,6 +69,8 @@ from dvc_branchflow.values import fields
 from dvc_branchflow.watch import alerts, quality, settings, verdicts
 from dvc_branchflow.work import (
     appending,
+    erasing,
+    forgetting,
     imported,
     looks,
     mirroring,
@@ -78,8 +81,11 @@ from dvc_branchflow.work import (
     registry,
     release_plan,
     releasing,
+    remnants,
     reproductions,
     running,
+    touched,
+    uses,
     verification,
 )
 
@@ -209,8 +215,8 @@ _RESULTS: Mapping[str, tuple[str, tuple[type, ...]]] = {
             usage.Amount,
             trace.Trace,
             trace.StoredCopy,
-            trace.Use,
-            trace.Origin,
+            uses.Use,
+            uses.Origin,
         ),
     ),
     "storage verify": (
@@ -231,6 +237,18 @@ _RESULTS: Mapping[str, tuple[str, tuple[type, ...]]] = {
     "storage empty-trash": (
         "Plan; with `--apply PLAN --yes` EmptyOutcome",
         (plans.Plan, empty_trash.EmptyOutcome),
+    ),
+    "storage erase": (
+        "ErasePlan; with `--yes` EraseOutcome; with `--check` list of ErasureCheck",
+        (
+            erasing.ErasePlan,
+            erase.EraseOutcome,
+            erase.ErasureCheck,
+            forgetting.Holding,
+            touched.Touched,
+            touched.Derived,
+            remnants.Place,
+        ),
     ),
     "storage lease": ("LeaseOutcome", (lease.LeaseOutcome,)),
     "storage doctor": ("list of Diagnosis", (doctor.Diagnosis, probed.Fact, findings_on.Finding)),

@@ -12,6 +12,7 @@ from dvc_branchflow.query import Condition, ordered, parse_condition, parse_orde
 from dvc_branchflow.values import dataclass, field, replace
 from dvc_branchflow.work.code import CodeBoundary
 from dvc_branchflow.work.commits import CommitData, read_commits
+from dvc_branchflow.work.erasures import erasures_of_runs
 from dvc_branchflow.work.experiments import find_experiment, homes
 from dvc_branchflow.work.imported import imported_metrics
 from dvc_branchflow.work.looks import Look, all_looks
@@ -86,12 +87,18 @@ class RunList:
     Attributes:
         reproduced: release → what its last reproduction came to.
         mlflow: release → the metrics that were imported for it.
+        erased: release, or the path of a refused one's record → the erasures of data behind it.
     """
 
     records: tuple[RunRecord, ...]
     unreadable: tuple[ConfigError, ...]
     reproduced: Mapping[str, str] = field(default_factory=dict)
     mlflow: Mapping[str, Mapping[str, float | None]] = field(default_factory=dict)
+    erased: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def erasures(self, record: RunRecord) -> tuple[str, ...]:
+        """Return the erasures of data that a run was made from."""
+        return self.erased.get(record.path if record.refused else record.tag, ())
 
     def values(self, record: RunRecord) -> dict[str, object]:
         """Return what a reader may ask for by name: the record's own values, and `mlflow.NAME`."""
@@ -116,6 +123,7 @@ def runs(project: Project, request: RunsRequest | None = None) -> RunList:
         unreadable=(*there.unreadable, *again.unreadable, *broken),
         reproduced={tag: verdict for tag, verdict in verdicts.items() if verdict},
         mlflow={tag: logged[tag] for tag in verdicts if tag in logged},
+        erased=erasures_of_runs(project),
     )
     return _chosen(found, request, conditions) if records and request.names() else found
 
@@ -281,7 +289,10 @@ def _best(project: Project, views: Sequence[RunView], choice: Choice) -> dict[st
 def _notes(
     project: Project, views: Sequence[RunView], data: Mapping[Sha, CommitData]
 ) -> Iterator[str]:
+    erased = erasures_of_runs(project)
     for view in views:
+        for name in erased.get(view.name, ()):
+            yield f"{view.name}: data that it was made from was erased since (erasure {name})"
         yield from (f"{view.name}: {problem}" for problem in view.problems)
         if view.kind in {"branch", "commit"} and not is_current(project, data[view.commit]):
             yield f"{view.name}: its results were not made from what is committed"

@@ -27,6 +27,7 @@ from dvc_branchflow.objects import (
 from dvc_branchflow.objects.aside import Trash
 from dvc_branchflow.objects.notes import Notes, open_notes
 from dvc_branchflow.objects.probe import Probe, open_probe
+from dvc_branchflow.objects.purge import Purge, open_purge
 from dvc_branchflow.objects.trash import open_trash
 from dvc_branchflow.plain import load_mapping
 from dvc_branchflow.tombstones import FOLDER, Tombstone, is_tombstone, parse_tombstone
@@ -224,6 +225,10 @@ class Project:
     def probe(self, remote: str) -> Probe:
         """Return what finds out what may be done on a DVC remote, which has to be configured."""
         return open_probe(self.dvc_config.remotes[remote], _file_system)
+
+    def purge(self, remote: str) -> Purge:
+        """Return the way to every copy of objects on a DVC remote, which has to be configured."""
+        return open_purge(self.dvc_config.remotes[remote], _file_system)
 
     # -- branches ------------------------------------------------------------------------------
 

@@ -224,6 +224,41 @@ def parse_import(data: bytes, path: str) -> Import | None:
     return Import(parse_repository(str(repo["url"])), str(dep.get("path", "")), rev, lock)
 
 
+def with_outs(data: bytes, path: str, changes: Mapping[Oid, Out | None]) -> bytes | None:
+    """Return a `.dvc` file or `dvc.lock` whose outs hold other objects, as DVC writes it.
+
+    Args:
+        changes: object → what to hold instead, by oid, size and number of files; None: nothing.
+    Returns: None where a `.dvc` file has no outs left.
+    """
+    document = load_mapping(data, path)
+    if is_pointer(path):
+        document["outs"] = _changed_outs(document.get("outs") or [], changes)
+        return dump_yaml(document) if document["outs"] else None
+    for body in (document.get("stages") or {}).values():
+        if body.get("outs"):
+            body["outs"] = _changed_outs(body["outs"], changes)
+            if not body["outs"]:
+                del body["outs"]
+    return dump_yaml(document)
+
+
+def _changed_outs(
+    items: list[dict[str, Any]], changes: Mapping[Oid, Out | None]
+) -> list[dict[str, Any]]:
+    kept: list[dict[str, Any]] = []
+    for item in items:
+        old = Oid(str(item.get("md5")))
+        new = changes.get(old)
+        if old not in changes:
+            kept.append(item)
+        elif new is not None:
+            values = {"md5": new.oid, "size": new.size_bytes, "nfiles": new.nfiles}
+            changed = {key: values.get(key, value) for key, value in item.items()}
+            kept.append({key: value for key, value in changed.items() if value is not None})
+    return kept
+
+
 def parse_lock(data: bytes, folder: str = "") -> tuple[LockedStage, ...]:
     """Return the stages of a `dvc.lock` that lies in `folder`, with paths from the root.
 

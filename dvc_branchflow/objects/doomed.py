@@ -1,12 +1,13 @@
-"""What may be taken away: the one check that can say so, and the proof that deleting asks for.
+"""What may be taken away: the checks that can say so, and the proofs that deleting asks for.
 
 Nothing that moves or deletes objects takes plain ids. It takes a `Doomed`, which only `condemn` can
-make: out of a plan, of what a place lists now, and of what is needed now.
+make: out of a plan, of what a place lists now, and of what is needed now. Or it takes `Forgotten`,
+which only `forget` can make: out of the tombstones that there are, and of what branches hold now.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from typing import Final, Literal
 
 from dvc_branchflow.model import Oid
@@ -79,3 +80,26 @@ def condemn(
             doomed.append(copy)
     doomed.sort(key=lambda copy: (not copy.oid.endswith(".dir"), copy.oid))
     return Doomed(place, tuple(doomed), _SEAL), spared
+
+
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """Objects that were erased by law, as a check has just found: every copy of them has to go."""
+
+    oids: frozenset[Oid]
+    seal: object = field(repr=False)
+
+    def __post_init__(self) -> None:
+        """Refuse to be made by anybody but the check."""
+        if self.seal is not _SEAL:
+            raise TypeError("only `forget` says what may be erased")
+
+
+def forget(oids: Iterable[Oid], named: Container[Oid], held: Container[Oid]) -> Forgotten:
+    """Return the proof for those objects that a tombstone names and no branch holds.
+
+    Args:
+        named: what the tombstones name that the team has.
+        held: what the tips of its branches still hold.
+    """
+    return Forgotten(frozenset(oid for oid in oids if oid in named and oid not in held), _SEAL)

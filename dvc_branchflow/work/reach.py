@@ -143,7 +143,7 @@ def files_behind(
     for remote in remotes if reasons else ():
         # By name: a listing may be older than the newest refs.
         there = list(project.store(remote).sizes(reasons))
-        refused = _bring(project, remote, there)
+        refused = bring_manifests(project, remote, there)
         brought = [oid for oid in there if oid not in refused]
         for oid in brought:
             del reasons[oid]
@@ -198,8 +198,11 @@ def _add_manifests(
     return reasons
 
 
-def _bring(project: Project, remote: str, oids: Sequence[Oid]) -> dict[Oid, str]:
-    """Fetch manifests into the cache; one that is damaged there doesn't keep the others back."""
+def bring_manifests(project: Project, remote: str, oids: Sequence[Oid]) -> dict[Oid, str]:
+    """Fetch manifests that a DVC remote has into the cache; return which are damaged there → why.
+
+    One of these doesn't keep the others back.
+    """
     store, path = project.store(remote), project.cache.path
     reasons: dict[Oid, str] = {}
     for start in range(0, len(oids), _FETCHED_AT_ONCE):

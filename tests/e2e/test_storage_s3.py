@@ -15,10 +15,12 @@ import pytest
 from dvc_branchflow.errors import StorageError
 from dvc_branchflow.project import Project
 from dvc_branchflow.storage.empty_trash import apply_emptying, plan_emptying
+from dvc_branchflow.storage.erase import erase
 from dvc_branchflow.storage.gc import GcRequest, apply_gc, plan_gc
 from dvc_branchflow.storage.repair import repair
 from dvc_branchflow.storage.undelete import undelete
 from dvc_branchflow.storage.verify import verify
+from dvc_branchflow.work.erasing import EraseRequest
 from dvc_branchflow.work.verification import VerifyRequest
 from tests.support.depot import Depot, lay_depot, md5
 from tests.support.repos import Shell
@@ -142,6 +144,36 @@ def test_a_gc_and_the_way_back_and_the_end(make_team: Callable[..., Team], kind:
     left = {one["Key"].rpartition("md5/")[2].replace("/", "") for one in team.versions()}
     assert left == needed | refused if kind in {"versioned", "locked"} else True
     assert team.depot.pulled("origin/stable/x")["a.csv"] == "a file"
+
+
+@pytest.mark.parametrize("kind", ["versioned", "locked"])
+def test_an_erasure_takes_every_version_and_says_what_the_bucket_keeps(
+    make_team: Callable[..., Team], kind: str
+) -> None:
+    team = make_team(kind)
+    team.depot.branch("raw")
+    team.depot.point("data/raw/x", DATA)
+    team.depot.commit()
+    team.depot.push("raw")
+    gone = md5(DATA["one.csv"].encode())
+    team.upload()
+    key = f"{PREFIX}/files/md5/{gone[:2]}/{gone[2:]}"
+    client = team.server.client()
+    client.delete_object(Bucket=team.bucket, Key=key)
+    team.upload()  # by now there are two versions and a marker, where the bucket keeps them
+    if kind == "locked":
+        client.put_object_retention(
+            Bucket=team.bucket, Key=key, VersionId=version_of(team, key),
+            Retention={"Mode": "COMPLIANCE", "RetainUntilDate": datetime.now(UTC) + timedelta(days=1)},
+        )  # fmt: skip
+    outcome = erase(team.project, EraseRequest("data/raw/x/one.csv", "request 17"), quiet)
+    left = [one for one in team.versions() if one["Key"] == key]
+    (place,) = (one for one in outcome.places if one.name == "DVC remote 'store'")
+    assert place.sees_versions
+    if kind == "locked":
+        assert (outcome.is_done, len(left), set(place.kept)) == (False, 1, {gone})
+    else:
+        assert (outcome.is_done, left) == (True, [])
 
 
 def version_of(team: Team, key: str) -> str:

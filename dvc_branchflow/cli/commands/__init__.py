@@ -50,6 +50,7 @@ COMMANDS: Mapping[str, str] = {
     "storage gc": "storage.GC",
     "storage undelete": "storage.UNDELETE",
     "storage empty-trash": "storage.EMPTY_TRASH",
+    "storage erase": "erasure.ERASE",
     "storage lease": "storage.LEASE",
     "storage doctor": "doctor.DOCTOR",
     "demo": "setup.DEMO",

@@ -66,6 +66,9 @@ def run_list(found: RunList, asked: Sequence[str] = ()) -> str:
     if found.reproduced:
         again = [found.reproduced.get(record.tag) for record in records]
         columns.insert(-1, Column("reproduced", again, rank=len(named) + 5))
+    if any(found.erasures(record) for record in records):
+        gone = [", ".join(found.erasures(record)) or None for record in records]
+        columns.insert(-1, Column("data erased", gone))
     if any(record.refused for record in records):
         columns[-1] = Column("refused by", [_refusal(record) for record in records])
     return fitted(columns)

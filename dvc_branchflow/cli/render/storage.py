@@ -9,11 +9,12 @@ from dvc_branchflow.storage.empty_trash import EmptyOutcome
 from dvc_branchflow.storage.gc import GcOutcome
 from dvc_branchflow.storage.lease import LeaseOutcome
 from dvc_branchflow.storage.repair import RepairOutcome
-from dvc_branchflow.storage.trace import Trace, Use
+from dvc_branchflow.storage.trace import Trace
 from dvc_branchflow.storage.undelete import UndeleteOutcome
 from dvc_branchflow.storage.usage import AGES, Amount, HolderUse, Usage
 from dvc_branchflow.storage.verify import ReleaseProof, Verification
 from dvc_branchflow.work.plans import Plan
+from dvc_branchflow.work.uses import Use
 from dvc_branchflow.work.verification import Finding
 
 _SHOWN = 8
