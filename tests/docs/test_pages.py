@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
+from dvc_branchflow.assignment import Assignment, assign
 from tests.docs.pages import Kept, beginnings, run_page, steps
 from tests.support.isolation import isolated_env
+from tests.support.watched import NEW, OLD, logged_rows, write_log
+
+if TYPE_CHECKING:
+    from tests.support.flow import Flow
 
 ROOT = Path(__file__).resolve().parents[2]
 FLIGHTS = ROOT / "docs" / "flights"
@@ -34,20 +40,20 @@ RUNS = {
         "undo",
     )
 }
+# Pages about what production saw: in a clone of the team of tests/support/watched.py, with its log.
+PRODUCTION = {"docs/how-to/monitor.md", "docs/how-to/experiment.md"}
+ALONE = [page for page in WITH_COMMANDS if page not in PRODUCTION]
 
 
 @pytest.fixture(scope="module")
 def kept(tmp_path_factory: pytest.TempPathFactory) -> Kept:
-    shared = beginnings([ROOT / page for page in WITH_COMMANDS])
+    shared = beginnings([ROOT / page for page in ALONE])
     return Kept(tmp_path_factory.mktemp("pages"), shared)
 
 
 @pytest.mark.parametrize(
     "page",
-    [
-        pytest.param(page, marks=[pytest.mark.slow] * (page in TRAINS | RUNS))
-        for page in WITH_COMMANDS
-    ],
+    [pytest.param(page, marks=[pytest.mark.slow] * (page in TRAINS | RUNS)) for page in ALONE],
 )
 def test_commands_of_a_page_work(page: str, kept: Kept) -> None:
     folder = kept.root / "work"
@@ -62,8 +68,27 @@ def test_commands_of_a_page_work(page: str, kept: Kept) -> None:
     assert not problems, "\n\n".join(problems)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("page", sorted(PRODUCTION))
+def test_commands_about_production_work(page: str, watched: Flow) -> None:
+    tags = {"current": OLD, "next": NEW}
+    halves = Assignment("next", [dict.fromkeys(tags, 0.5)])
+    rows = logged_rows(1_800, shift=2, seconds=4 * 24 * 3600)
+    for at, row in enumerate(rows):
+        row["unit"] = f"user-{at % 900}"
+        group = assign(row["unit"], halves)
+        row |= {"tag": tags[group], "prediction": row["prediction"] + 12 * (group == "next")}
+    write_log(watched.repo / "requests.jsonl", rows)
+    labels = "".join(f"{row['request_id']},{row['prediction'] + 3:.3f}\n" for row in rows)
+    (watched.repo / "labels.csv").write_text(f"request_id,label\n{labels}", encoding="utf-8")
+    # The plan has to be older than the rows, and these have a fixed date for the pages' sake.
+    env = watched.sh.env | {"GIT_COMMITTER_DATE": "2026-11-01T00:00:00Z"}
+    problems = run_page(ROOT / page, watched.repo, env)
+    assert not problems, "\n\n".join(problems)
+
+
 def test_pages_with_commands_are_found() -> None:
-    assert set(WITH_COMMANDS) > TRAINS | RUNS
+    assert set(WITH_COMMANDS) > TRAINS | RUNS | PRODUCTION
 
 
 def test_a_page_that_says_what_is_not_so_is_found(tmp_path: Path) -> None:
