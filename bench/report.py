@@ -94,7 +94,8 @@ _NOTES = {
     "status": (
         "`git branchflow status` reports on all branches, `dvc status` and `git status` on one "
         "checkout of 100 files, so that theirs hardly grow. The floor is one `git for-each-ref` "
-        "and one `git cat-file` over all refs."
+        "and one `git cat-file` over all refs. `dvc exp show -A` reads each commit by itself: at "
+        "2,000 of them it takes minutes, and is left out."
     ),
 }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bench.fixtures import FILE_BYTES, Lab, content, directory, entries, pointer
 from bench.measure import Bench, Case, Contender
@@ -27,7 +27,10 @@ _AHEAD_EVERY = 10  # one dev branch in so many has a commit that is not pushed
 
 
 def cases(bench: Bench, size: Mapping[str, int]) -> Case:
-    """Return the case of `models` dev and as many stable branches with `commits` commits each."""
+    """Return the case of `models` dev and as many stable branches with `commits` commits each.
+
+    `exp_show` 1: with `dvc exp show -A`, once; it reads each commit by itself.
+    """
     models, commits = size["models"], size["commits"]
     lab = Lab.make(bench.root / f"status-{models}-{commits}", _FLOW)
     _History(lab, models, commits).lay()
@@ -46,6 +49,8 @@ def cases(bench: Bench, size: Mapping[str, int]) -> Case:
         command("dvc", "status"),
         command("git", "status"),
     ]
+    if size.get("exp_show"):
+        contenders.append(replace(command("dvc", "exp", "show", "-A", "--csv"), once=True))
     refs = lab.git.refs().direct
     total = len(lab.git.rev_list("--branches"))
     return Case({"refs": len(refs), "commits": total}, contenders)

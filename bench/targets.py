@@ -71,6 +71,15 @@ _ROWS: tuple[tuple[Literal["least", "most", "over"], str, str, str, str, str, fl
     ("most", "`status`, small repository", "status", "small", "ours", "", 0.1),
     (
         "least",
+        "`status`, 40 branches: `dvc exp show -A`",
+        "status",
+        "exp_show",
+        "dvc exp show -A --csv",
+        "ours",
+        20,
+    ),
+    (
+        "least",
         "`status`, small repository: `dvc status`",
         "status",
         "small",
