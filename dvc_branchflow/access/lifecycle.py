@@ -80,23 +80,28 @@ def mended(rules: Sequence[Mapping[str, Any]], base: str, *, has_versions: bool)
         for number, rule in enumerate(rules, 1)
     ]
     good = [rule for rule in known if rule.name not in bad]
-    return {"Rules": [*kept, *_lacking(good, base, has_versions=has_versions)]}
+    # The API takes the old form and the new one, and not both at once.
+    is_old = any("Filter" not in rule for rule in rules)
+    chosen: dict[str, Any] = {"Prefix": base} if is_old else {"Filter": {"Prefix": base}}
+    return {"Rules": [*kept, *_lacking(good, base, chosen, has_versions=has_versions)]}
 
 
-def _lacking(known: Sequence[Rule], base: str, *, has_versions: bool) -> Iterator[dict[str, Any]]:
+def _lacking(
+    known: Sequence[Rule], base: str, chosen: Mapping[str, Any], *, has_versions: bool
+) -> Iterator[dict[str, Any]]:
     where = base.rstrip("/").replace("/", "-") or "all"
     if not any(rule.aborts_days and rule.covers(base) for rule in known):
         yield {
             "ID": f"branchflow-uploads-{where}",
             "Status": "Enabled",
-            "Filter": {"Prefix": base},
+            **chosen,
             "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": _UPLOAD_DAYS},
         }
     if has_versions and not any(rule.forgets_days and rule.covers(base) for rule in known):
         yield {
             "ID": f"branchflow-versions-{where}",
             "Status": "Enabled",
-            "Filter": {"Prefix": base},
+            **chosen,
             "Expiration": {"ExpiredObjectDeleteMarker": True},
             "NoncurrentVersionExpiration": {"NoncurrentDays": _VERSION_DAYS},
         }

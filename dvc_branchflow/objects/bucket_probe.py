@@ -190,7 +190,7 @@ class BucketProbe:
             stale = [name for name, when in listed if is_stale(name, when)]
         if not self._asking.is_known(Ability.DELETE) and mine:
             self._asking.ask(Ability.DELETE, lambda: self._delete(mine))
-        for name in {*mine, *stale}:
+        for name in stale if self._asking.says(Ability.DELETE) else {*mine, *stale}:
             try:
                 self._store.delete(name)
             except FileNotFoundError:
@@ -209,6 +209,8 @@ class BucketProbe:
     def _delete(self, names: Sequence[str]) -> None:
         for name in names:
             self._store.delete(name)
+        if not self._asking.says(Ability.LIST):
+            return
         still = {meta["path"] for meta in self._listing(FOLDER)} & set(names)
         if still:
             raise NotSoError("what was deleted is still there")

@@ -77,7 +77,7 @@ class DirectoryProbe:
         """One object of each folder."""
         for folder in self._folders():
             with os.scandir(folder) as entries:
-                found = next(entries, None)
+                found = next((entry for entry in entries if entry.is_file()), None)
             if found:
                 yield Path(found.path)
 

@@ -151,6 +151,18 @@ def test_a_right_that_is_denied_is_missing(
     assert bool([one for one in found.findings if one.code == "left"]) is is_kept
 
 
+def test_what_cant_be_listed_is_told_and_the_rest_is_tried(
+    make: Callable[..., Place], weed: S3Server
+) -> None:
+    place = make(weed)
+    place.deny("ListBucket")
+    found = place.examined()
+    assert codes(found, "missing") == {"no-list"}
+    assert answers(found)["delete"] == "yes"
+    place.client.delete_bucket_policy(Bucket=place.bucket)
+    assert not place.left()
+
+
 def test_a_setting_that_is_not_told_is_unknown_and_never_absent(
     make: Callable[..., Place], weed: S3Server
 ) -> None:

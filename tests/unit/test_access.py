@@ -104,6 +104,7 @@ def test_rules_that_reach_dvcs_objects_are_told_from_others(
     assert not [one for one in read_rules(after) if harmful(one, BASE)]
     assert not judge(probed(after), use())
     assert mended(after, BASE, has_versions=True)["Rules"] == after
+    assert len({"Filter" in one for one in after}) == 1
 
 
 def test_a_finding_names_the_roles_that_keep_their_data() -> None:
