@@ -79,6 +79,8 @@ class Project:
     @cached_property
     def main_checkout(self) -> Path | None:
         """The repository's first worktree, which holds DVC's cache; None in a bare repository."""
+        if self.git.toplevel and self.git.git_dir.resolve() == self.git.common_dir:
+            return self.git.toplevel
         trees = [tree.path for tree in self.git.worktrees()]
         theirs = [path for path in trees if self.state_dir not in path.parents and path.is_dir()]
         return theirs[0] if theirs else None

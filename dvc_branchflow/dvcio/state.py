@@ -100,8 +100,8 @@ def _memory(oid: Oid, found: os.stat_result) -> str:
 
 def _token(found: os.stat_result) -> str:
     """As dvc_data.hashfile.state._checksum makes it."""  # private API
-    looks = ([found.st_ino, found.st_mtime, found.st_size],)
-    return str(int(hashlib.md5(str(looks).encode(), usedforsecurity=False).hexdigest(), 16))
+    looks = f"([{found.st_ino}, {found.st_mtime!r}, {found.st_size}],)"
+    return str(int(hashlib.md5(looks.encode(), usedforsecurity=False).hexdigest(), 16))
 
 
 def _connect(database: Path) -> sqlite3.Connection:

@@ -150,7 +150,7 @@ class Checkout:
         memories = self._state.memories_below(base)
         key, memory = next(memories, ("", ""))
         for entry in entries(self._manifest(out)):
-            path = self._path(out, entry.relpath)
+            path = f"{base}/{entry.relpath}"
             while key and key < path:
                 key, memory = next(memories, ("", ""))
             yield entry, path, memory if key == path else None

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -38,26 +40,39 @@ def lay(git: Git, n_branches: int) -> None:
     git.update_refs(moves, "x")
 
 
+def started_by(monkeypatch: pytest.MonkeyPatch, work: Callable[[], object]) -> int:
+    """How many processes some work starts."""
+    count, start = 0, subprocess.Popen.__init__
+
+    def counted(*args, **options):
+        nonlocal count
+        count += 1
+        start(*args, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(subprocess.Popen, "__init__", counted)
+        work()
+    return count
+
+
 def looked(git: Git, monkeypatch: pytest.MonkeyPatch) -> tuple[FlowStatus, int, list[Sha]]:
     """The status, the processes that it started, and the objects that were read."""
-    started, read = 0, []
-    start, ask = subprocess.Popen.__init__, BatchReader._ask
-
-    def counted_start(*args, **options):
-        nonlocal started
-        started += 1
-        start(*args, **options)
+    read: list[Sha] = []
+    found: list[FlowStatus] = []
+    ask = BatchReader._ask
 
     def counted_ask(self, what, shas):
         if what == "contents":
             read.extend(shas)
         return ask(self, what, shas)
 
-    monkeypatch.setattr(subprocess.Popen, "__init__", counted_start)
-    monkeypatch.setattr(BatchReader, "_ask", counted_ask)
-    found = status(Project(Git.discover(git.git_dir.parent)))
-    monkeypatch.undo()
-    return found, started, read
+    def look() -> None:
+        found.append(status(Project(Git.discover(git.git_dir.parent))))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(BatchReader, "_ask", counted_ask)
+        started = started_by(monkeypatch, look)
+    return found[0], started, read
 
 
 @pytest.mark.parametrize("n_branches", [2, 40])
@@ -92,3 +107,14 @@ def test_a_branch_that_is_far_ahead_or_merged_is_counted_right(
     assert unpushed == {"main": 0, "dev/0": 31, "dev/1": 4, "dev/2": 1}
     flow_git.update_refs([RefUpdate("refs/heads/dev/2", tips[2], far)], "x")
     assert looked(flow_git, monkeypatch)[0].diverged == ("dev/2",)
+
+
+def test_the_checkout_that_holds_the_cache_is_known_without_asking_but_from_another_worktree(
+    flow_git: Git, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    top = flow_git.toplevel
+    flow_git.run("worktree", "add", "--quiet", "--detach", str(tmp_path / "other"), "main")
+    here, there = Project.open(top), Project.open(tmp_path / "other")
+    assert started_by(monkeypatch, lambda: here.main_checkout) == 0
+    assert started_by(monkeypatch, lambda: there.main_checkout) == 1
+    assert here.main_checkout == there.main_checkout == top

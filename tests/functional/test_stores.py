@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -442,3 +443,32 @@ def test_many_files_are_taken_in_by_several_processes(tmp_path: Path) -> None:
     files[-1].unlink()
     with pytest.raises(StorageError, match="can't take in"):
         cache.add_files(files)
+
+
+def test_a_copy_of_an_object_asks_the_system_no_more_than_it_has_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    contents = {Oid(hashlib.md5(b"%d" % n).hexdigest()): b"%d" % n for n in range(20)}
+    for oid, content in contents.items():
+        (tmp_path / oid).write_bytes(content)
+    store = directory(tmp_path / "store")
+    asked: Counter[str] = Counter()
+
+    def count(name: str) -> None:
+        call = getattr(os, name)
+
+        def counted(*args, **options):
+            asked[name] += 1
+            return call(*args, **options)
+
+        monkeypatch.setattr(os, name, counted)
+
+    for name in ("open", "close", "replace", "unlink", "fdopen"):
+        count(name)
+    store.put({oid: tmp_path / oid for oid in contents})
+    monkeypatch.undo()
+    again = len({oid[:2] for oid in contents})  # a folder is made where opening a file fails
+    assert asked["open"] == 2 * len(contents) + again
+    assert (asked["close"], asked["replace"]) == (2 * len(contents), len(contents))
+    assert asked.keys().isdisjoint({"unlink", "fdopen"})
+    assert store.digests(contents) == {oid: str(oid) for oid in contents}
