@@ -11,9 +11,10 @@ from dvc_branchflow.experiment.plan import Plan, parse_plan
 from dvc_branchflow.git import Change, NewCommit
 from dvc_branchflow.gitobjects import EXECUTABLE_MODE, FILE_MODE
 from dvc_branchflow.model import PLAN_FILE, Branch, Role, Sha
-from dvc_branchflow.plain import load_mapping
+from dvc_branchflow.plain import load_mapping, with_values
 from dvc_branchflow.project import Project, Tip
 from dvc_branchflow.values import dataclass, field
+from dvc_branchflow.versions import latest_version, release_tag
 from dvc_branchflow.work.commits import CommitData, read_commit
 from dvc_branchflow.work.environments import environment, ground_of, served
 from dvc_branchflow.work.publish import Move, publish, require_movable
@@ -59,7 +60,7 @@ def plan(
     """Commit a plan on the analysis branch of an experiment.
 
     Args:
-        content: of `experiment.yaml`.
+        content: of `experiment.yaml`; a group's branch is replaced by its newest release there.
         reason: why a plan is changed that has data already.
     Raises: ConfigError: it is no plan. FlowError: a group's release is not there.
         RejectedError: it has data already, and no reason is given.
@@ -72,11 +73,11 @@ def plan(
     parsed = parse_plan(name, load_mapping(content, PLAN_FILE))
 
     def attempt() -> PlanOutcome:
-        _require_releases(project, parsed)
+        written = _with_releases(project, content, parsed)
         tip = project.tips.get(branch)
         units = parsed.rows_needed()
         held = None if tip is None else read_commit(project.git, tip.sha)
-        if held and _file(project, held, PLAN_FILE) == content:
+        if held and _file(project, held, PLAN_FILE) == written:
             return PlanOutcome(branch, name, units, None)
         if held and held.outs and PLAN_FILE in held.files and reason is None:
             raise RejectedError(
@@ -90,7 +91,7 @@ def plan(
         commit = NewCommit(
             [tip.sha] if tip else [],
             f"Plan {name}{trailer}\n",
-            [*([] if tip else _ground(project)), Change(PLAN_FILE, content)],
+            [*([] if tip else _ground(project)), Change(PLAN_FILE, written)],
         )
         sha = project.git.write_commits([commit])[0]
         publish(project, [Move(branch, tip, sha)], reason=f"branchflow plan {name}", report=report)
@@ -147,16 +148,36 @@ def _is_plain(name: str) -> bool:
     return bool(name) and name.replace("-", "").replace("_", "").replace(".", "").isalnum()
 
 
-def _require_releases(project: Project, parsed: Plan) -> None:
+def _with_releases(project: Project, content: bytes, parsed: Plan) -> bytes:
+    """The plan with the newest release of each branch that a group names.
+
+    Rows name releases, and an experiment has to stay what it was while branches move on.
+    """
     releases = environment(project, parsed.environment).releases
-    for group, tag in parsed.groups.items():
+    found = {group: _newest(releases, name) or name for group, name in parsed.groups.items()}
+    for group, tag in found.items():
         try:
             served(releases, tag)
         except KeyError:
             raise FlowError(
-                f"group '{group}' is '{tag}', which is no release",
+                f"group '{group}' is '{tag}', which is no release and no branch that has one",
                 hint="git branchflow runs  # shows the releases",
             ) from None
+    changed = {f"groups.{g}": tag for g, tag in found.items() if tag != parsed.groups[g]}
+    if not changed:
+        return content
+    written = with_values(content, PLAN_FILE, changed)
+    if written is None or load_mapping(written, PLAN_FILE).get("groups") != found:
+        raise FlowError(f"can't put releases in place of branches: {', '.join(changed)}")
+    return written
+
+
+def _newest(releases: Project, branch: str) -> str | None:
+    spec = releases.specs.get(Branch(branch))
+    if spec is None or spec.role is not Role.STABLE:
+        return None
+    version = latest_version(releases.tags, spec.model)
+    return release_tag(spec.model, version) if version else None
 
 
 def _file(project: Project, data: CommitData, path: str) -> bytes | None:

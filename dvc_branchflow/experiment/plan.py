@@ -165,7 +165,7 @@ def parse_plan(name: str, document: Mapping[str, Any]) -> Plan:
 def _groups(document: Mapping[str, Any]) -> dict[str, str]:
     groups = document.get("groups")
     if not isinstance(groups, dict) or len(groups) not in _GROUPS:
-        raise _wrong("groups", "has to map two to ten groups to releases")
+        raise _wrong("groups", "has to map two to ten groups to releases or branches")
     for name, tag in groups.items():
         if not isinstance(name, str) or not _GROUP.fullmatch(name) or not isinstance(tag, str):
             raise _wrong(f"groups.{name}", "is no plain name with a release")

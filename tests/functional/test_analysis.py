@@ -76,7 +76,8 @@ print(pq.read_table("data/monitor/prod/rows-2026-11", filesystem=files).num_rows
 
 def test_an_experiment_goes_from_its_plan_to_a_verdict_on_pinned_data(watched: Flow) -> None:
     configure(watched, "analysis/*", **{"from": ["raw", "monitor/*"]})
-    assert "252 units" in _plan(watched, "push").stdout
+    by_branch = PLAN.replace(f"new: {NEW}", "new: stable/m")
+    assert "252 units" in _plan(watched, "push", by_branch).stdout
     assert "is planned already" in _plan(watched, "push").stdout
     lines = watched.branchflow("analysis", "assign", "push", "user-1", "user-2").stdout.split()
     assert lines[1::2] == [
