@@ -42,7 +42,8 @@ _NOTES = {
         "Every way ends at the same manifest (checked after each round), with the objects in the "
         "cache and on a directory remote, and a commit. Plain DVC works in a checkout that holds "
         "the whole partition; branchflow has nothing checked out. The floor hashes, copies and "
-        "rewrites the manifest in bare Python, without any check or commit."
+        "rewrites the manifest in bare Python, without any check or commit. "
+        "git-lfs is in no package that the bench could install, and is left out."
     ),
     "judge": (
         "`git-branchflow-hook pre-receive` from its start to the verdict, cold: the manifests that "

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from dvc_branchflow.access.policies import User
 from dvc_branchflow.analysis.planning import Assigned, PlanOutcome
 from dvc_branchflow.analysis.planning import groups as experiment_groups
 from dvc_branchflow.analysis.planning import plan as plan_experiment
@@ -47,6 +48,7 @@ from dvc_branchflow.rollout import (
 )
 from dvc_branchflow.runs import SyncStep, run, sync
 from dvc_branchflow.status import FlowStatus, status
+from dvc_branchflow.storage.doctor import Diagnosis, doctor
 from dvc_branchflow.storage.empty_trash import EmptyOutcome, apply_emptying, plan_emptying
 from dvc_branchflow.storage.gc import GcOutcome, GcRequest, apply_gc, plan_gc
 from dvc_branchflow.storage.lease import LeaseOutcome, lease
@@ -65,19 +67,20 @@ from dvc_branchflow.work.views import RunView
 
 __all__ = [
     "AssignOutcome", "Assigned", "BranchflowError", "CheckOutcome", "CheckRequest", "Choice",
-    "Comparison", "EmptyOutcome", "ExperimentList", "ExportOutcome", "FlowStatus", "GcOutcome",
-    "GcRequest", "ImportOutcome", "IngestOutcome", "IngestRequest", "InitPlan", "InitRequest",
-    "LabelOutcome", "LabelRequest", "LeaseOutcome", "LogOutcome", "LogRequest", "MirrorOutcome",
-    "ModelChannels", "MonitorRequest", "MoveOutcome", "ParamsOutcome", "PinOutcome", "Plan",
-    "PlanOutcome", "Project", "PromoteOutcome", "RepairOutcome", "ReportOutcome",
-    "ReproduceOutcome", "RunList", "RunView", "RunsRequest", "SwitchOutcome", "SyncStep", "Trace",
-    "UndeleteOutcome", "Usage", "Verdict", "Verification", "VerifyRequest", "Violation",
-    "acknowledge", "alerts", "apply_emptying", "apply_gc", "assign", "check", "compare",
-    "experiment_groups", "experiments", "export_runs", "history", "import_runs", "ingest",
-    "ingest_from_monitor", "init", "lease", "mirror", "monitor_check", "monitor_label",
-    "monitor_log", "move", "open_project", "pin", "plan_emptying", "plan_experiment", "plan_gc",
-    "promote", "promote_params", "release", "repair", "report_experiment", "reproduce", "rollback",
-    "run", "runs", "show", "status", "switch", "sync", "trace", "undelete", "usage", "verify",
+    "Comparison", "Diagnosis", "EmptyOutcome", "ExperimentList", "ExportOutcome", "FlowStatus",
+    "GcOutcome", "GcRequest", "ImportOutcome", "IngestOutcome", "IngestRequest", "InitPlan",
+    "InitRequest", "LabelOutcome", "LabelRequest", "LeaseOutcome", "LogOutcome", "LogRequest",
+    "MirrorOutcome", "ModelChannels", "MonitorRequest", "MoveOutcome", "ParamsOutcome",
+    "PinOutcome", "Plan", "PlanOutcome", "Project", "PromoteOutcome", "RepairOutcome",
+    "ReportOutcome", "ReproduceOutcome", "RunList", "RunView", "RunsRequest", "SwitchOutcome",
+    "SyncStep", "Trace", "UndeleteOutcome", "Usage", "User", "Verdict", "Verification",
+    "VerifyRequest", "Violation", "acknowledge", "alerts", "apply_emptying", "apply_gc", "assign",
+    "check", "compare", "doctor", "experiment_groups", "experiments", "export_runs", "history",
+    "import_runs", "ingest", "ingest_from_monitor", "init", "lease", "mirror", "monitor_check",
+    "monitor_label", "monitor_log", "move", "open_project", "pin", "plan_emptying",
+    "plan_experiment", "plan_gc", "promote", "promote_params", "release", "repair",
+    "report_experiment", "reproduce", "rollback", "run", "runs", "show", "status", "switch", "sync",
+    "trace", "undelete", "usage", "verify",
 ]  # fmt: skip
 
 

@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 from dvc_objects.fs import MemoryFileSystem
+from obstore.store import MemoryStore
 
 from dvc_branchflow.objects import FileSystem, asking
+from dvc_branchflow.objects.bucket_probe import BucketProbe
 from dvc_branchflow.objects.folder_probe import DirectoryProbe, FileSystemProbe
 from dvc_branchflow.probed import Ability, Answer, Probed
 from tests.functional.conftest import branchflow
@@ -109,3 +111,14 @@ def test_dvcs_own_file_systems_are_tried_out() -> None:
     away = FileSystem(fs, "/remote", home="/nowhere", appears_whole=True, can_list=True)
     assert set(answers(FileSystemProbe(away).run()).values()) == {Answer.UNKNOWN}
     assert not fs.fs.find("/")
+
+
+def test_a_bucket_without_settings_to_ask_for_leaves_them_unknown() -> None:
+    client = MemoryStore()
+    found = answers(BucketProbe(client, None).run())
+    unknown = {ability for ability, answer in found.items() if answer is Answer.UNKNOWN}
+    assert unknown == {
+        Ability.VERSIONS, Ability.OLD_VERSIONS, Ability.UPLOADS, Ability.LOCK, Ability.LIFECYCLE
+    }  # fmt: skip
+    assert found[Ability.PUT] is found[Ability.DELETE] is found[Ability.CREATE] is Answer.YES
+    assert not [meta for batch in client.list() for meta in batch]
