@@ -194,7 +194,10 @@ def _commit(
     if not changes and not pins.changes and not imports:
         return None
     words = ", ".join(f"{one.group} {one.word}" for one in findings.verdicts)
-    message = "\n".join([f"Report {findings.name}: {words}", "", *pins.trailers]).rstrip() + "\n"
+    trailers = [*pins.trailers]
+    if imports:
+        trailers.append(f"Pin: {env.spec.branch}@{findings.data_commit} of {env.repo}")
+    message = "\n".join([f"Report {findings.name}: {words}", "", *trailers]).rstrip() + "\n"
     parents = [tip.sha, *(sha for sha in pins.upstreams if sha != tip.sha)]
     commit = NewCommit(parents, message, [*pins.changes, *imports, *changes])
     sha = project.git.write_commits([commit])[0]

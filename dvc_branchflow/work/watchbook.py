@@ -10,6 +10,7 @@ from dvc_branchflow.versions import parse_tag
 from dvc_branchflow.watch import alerts, verdicts
 from dvc_branchflow.watch.alerts import Alert
 from dvc_branchflow.watch.verdicts import Check
+from dvc_branchflow.work.elsewhere import repository_at
 from dvc_branchflow.work.environments import Environment, environment
 
 _RECENT = 60  # checks that are looked back at
@@ -49,6 +50,7 @@ def count_open(env: Environment) -> int:
 def waits_for_alert(project: Project, model: str) -> bool:
     """Whether a model is released on new data only when an alert asks for it, and none does."""
     asked = [env for env in environments(project) if env.spec.rule.watch.retrain]
+    asked += _asked_elsewhere(project)
     held = [alert for env in asked for alert in all_alerts(env) if alert.is_open]
     models = {parsed[0] for alert in held if (parsed := parse_tag(alert.tag))}
     return bool(asked) and model not in models
@@ -58,6 +60,17 @@ def environments(project: Project) -> list[Environment]:
     """Return all monitor branches that there are."""
     specs = [spec for spec in project.specs.values() if spec.role is Role.MONITOR]
     return [environment(project, spec.branch) for spec in specs]
+
+
+def _asked_elsewhere(project: Project) -> list[Environment]:
+    """The monitor branches of other repositories whose alerts are reasons to retrain here."""
+    return [
+        env
+        for rule in project.config.with_role(Role.MONITOR)
+        if rule.repo and rule.watch.retrain
+        for env in environments(repository_at(project, rule.repo))
+        if rule.match(env.spec.branch) is not None
+    ]
 
 
 def _listed(env: Environment, folder: str) -> list[str]:

@@ -36,6 +36,14 @@ effect: 5
 expected: {{value: 100, deviation: 20}}
 horizon: 2026-11-02..2026-11-09
 """
+WAITS = """\
+from pathlib import Path
+from dvc_branchflow.project import Project
+from dvc_branchflow.work.watchbook import waits_for_alert
+project = Project.open(Path.cwd())
+project.refresh()
+print(waits_for_alert(project, "m"))
+"""
 FIRST, SECOND, THIRD = (
     "2026-11-02..2026-11-09", "2026-11-09..2026-11-16", "2026-11-16..2026-11-23",
 )  # fmt: skip
@@ -271,6 +279,16 @@ def test_an_environment_may_live_in_a_repository_of_its_own(
     watched.sh.git("fetch", "-q")
     ours = watched.sh.git("show", "origin/analysis/away:data/monitor/prod/rows-2026-11.dvc")
     assert yaml.safe_load(ours) == yaml.safe_load(by_dvc)
+    message = watched.sh.git("log", "-1", "--format=%B", "origin/analysis/away")
+    assert f"Pin: {BRANCH}@{yaml.safe_load(ours)['deps'][0]['repo']['rev_lock']} of " in message
+
+    # An alert there is a reason to retrain here.
+    configure(watched, "monitor/*", watch={"retrain": True})
+    assert watched.sh.run("python", "-c", WAITS).stdout == "True\n"
+    late = logged_rows(300, start="2026-11-09T00:00:00", shift=3, prefix="late")
+    sh.run("git", "branchflow", "monitor", "log", write_log(tmp_path / "late.jsonl", late))
+    sh.run("git", "branchflow", "monitor", "check", "--window", SECOND, check=False)
+    assert watched.sh.run("python", "-c", WAITS).stdout == "False\n"
 
 
 def test_two_who_log_at_once_both_get_their_rows_in(watched: Flow) -> None:
