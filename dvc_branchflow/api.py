@@ -50,6 +50,13 @@ from dvc_branchflow.runs import SyncStep, run, sync
 from dvc_branchflow.status import FlowStatus, status
 from dvc_branchflow.storage.doctor import Diagnosis, doctor
 from dvc_branchflow.storage.empty_trash import EmptyOutcome, apply_emptying, plan_emptying
+from dvc_branchflow.storage.erase import (
+    EraseOutcome,
+    ErasureCheck,
+    check_erasures,
+    erase,
+    plan_erasure,
+)
 from dvc_branchflow.storage.gc import GcOutcome, GcRequest, apply_gc, plan_gc
 from dvc_branchflow.storage.lease import LeaseOutcome, lease
 from dvc_branchflow.storage.mirror import MirrorOutcome, mirror
@@ -60,6 +67,7 @@ from dvc_branchflow.storage.undelete import UndeleteOutcome, undelete
 from dvc_branchflow.storage.usage import Usage, usage
 from dvc_branchflow.storage.verify import Verification, verify
 from dvc_branchflow.switch import SwitchOutcome, switch
+from dvc_branchflow.work.erasing import ErasePlan, EraseRequest
 from dvc_branchflow.work.plans import Plan
 from dvc_branchflow.work.ranking import Choice
 from dvc_branchflow.work.verification import VerifyRequest
@@ -67,17 +75,18 @@ from dvc_branchflow.work.views import RunView
 
 __all__ = [
     "AssignOutcome", "Assigned", "BranchflowError", "CheckOutcome", "CheckRequest", "Choice",
-    "Comparison", "Diagnosis", "EmptyOutcome", "ExperimentList", "ExportOutcome", "FlowStatus",
-    "GcOutcome", "GcRequest", "ImportOutcome", "IngestOutcome", "IngestRequest", "InitPlan",
-    "InitRequest", "LabelOutcome", "LabelRequest", "LeaseOutcome", "LogOutcome", "LogRequest",
-    "MirrorOutcome", "ModelChannels", "MonitorRequest", "MoveOutcome", "ParamsOutcome",
-    "PinOutcome", "Plan", "PlanOutcome", "Project", "PromoteOutcome", "RepairOutcome",
-    "ReportOutcome", "ReproduceOutcome", "RunList", "RunView", "RunsRequest", "SwitchOutcome",
-    "SyncStep", "Trace", "UndeleteOutcome", "Usage", "User", "Verdict", "Verification",
-    "VerifyRequest", "Violation", "acknowledge", "alerts", "apply_emptying", "apply_gc", "assign",
-    "check", "compare", "doctor", "experiment_groups", "experiments", "export_runs", "history",
-    "import_runs", "ingest", "ingest_from_monitor", "init", "lease", "mirror", "monitor_check",
-    "monitor_label", "monitor_log", "move", "open_project", "pin", "plan_emptying",
+    "Comparison", "Diagnosis", "EmptyOutcome", "EraseOutcome", "ErasePlan", "EraseRequest",
+    "ErasureCheck", "ExperimentList", "ExportOutcome", "FlowStatus", "GcOutcome", "GcRequest",
+    "ImportOutcome", "IngestOutcome", "IngestRequest", "InitPlan", "InitRequest", "LabelOutcome",
+    "LabelRequest", "LeaseOutcome", "LogOutcome", "LogRequest", "MirrorOutcome", "ModelChannels",
+    "MonitorRequest", "MoveOutcome", "ParamsOutcome", "PinOutcome", "Plan", "PlanOutcome",
+    "Project", "PromoteOutcome", "RepairOutcome", "ReportOutcome", "ReproduceOutcome", "RunList",
+    "RunView", "RunsRequest", "SwitchOutcome", "SyncStep", "Trace", "UndeleteOutcome", "Usage",
+    "User", "Verdict", "Verification", "VerifyRequest", "Violation", "acknowledge", "alerts",
+    "apply_emptying", "apply_gc", "assign", "check", "check_erasures", "compare", "doctor", "erase",
+    "experiment_groups", "experiments", "export_runs", "history", "import_runs", "ingest",
+    "ingest_from_monitor", "init", "lease", "mirror", "monitor_check", "monitor_label",
+    "monitor_log", "move", "open_project", "pin", "plan_emptying", "plan_erasure",
     "plan_experiment", "plan_gc", "promote", "promote_params", "release", "repair",
     "report_experiment", "reproduce", "rollback", "run", "runs", "show", "status", "switch", "sync",
     "trace", "undelete", "usage", "verify",

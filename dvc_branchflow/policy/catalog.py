@@ -98,7 +98,6 @@ RULES: Mapping[str, Rule] = {
             "No commit brings back an object that a tombstone names.",
             "Who asked to be forgotten was promised that it is for good.",
             "take the file out of the commit; where a pin brings it: git branchflow pin BRANCH",
-            is_fixed=True,
         ),
         Rule(
             "pins-true",

@@ -6,7 +6,7 @@ objects and can't be pulled whole any more. The same command again goes on where
 
 from __future__ import annotations
 
-import re
+import shlex
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
@@ -32,8 +32,6 @@ from dvc_branchflow.work.remnants import (
 )
 from dvc_branchflow.work.running import until_won
 from dvc_branchflow.work.transfer import Report, manifest_of
-
-_REMOTE = re.compile(r"DVC remote '(.+)'")
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,9 +115,10 @@ def erase(project: Project, request: EraseRequest, report: Report) -> EraseOutco
         proof = until_won(project, lambda: _prove(project, plan, places, report), report)
     unknown = "; ".join(f"{one.name}: {one.unknown}" for one in places if one.unknown)
     if unknown:
+        words = ["storage", "erase", request.what, "--reason", plan.reason, "--yes"]
         raise StorageError(
             f"all else of erasure {plan.id} is done, but copies may remain: {unknown}",
-            hint=f"git branchflow storage erase {request.what} --reason '{plan.reason}' --yes",
+            hint=f"git branchflow {shlex.join(words)}",
         )
     commits = {move.branch: move.new for move in moves}
     return EraseOutcome(plan, commits, tuple(places), held, proof)
@@ -212,11 +211,7 @@ def _prove(project: Project, plan: ErasePlan, places: Iterable[Place], report: R
         erasure=plan.id,
         who=project.git.identity(),
         when=utc(time.time()),
-        searched=tuple(
-            Searched(match[1], one.sees_versions)
-            for one in places
-            if (match := _REMOTE.fullmatch(one.name))
-        ),
+        searched=tuple(Searched(one.remote, one.sees_versions) for one in places if one.remote),
     )
     tip = project.as_published().tracking
     message = f"Prove that nothing is left of erasure {plan.id}\n\nErased: {plan.id}\n"

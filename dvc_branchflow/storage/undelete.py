@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 
-from dvc_branchflow.errors import RejectedError, UsageError
+from dvc_branchflow.errors import UsageError
 from dvc_branchflow.model import Oid
 from dvc_branchflow.objects.aside import Aside
 from dvc_branchflow.project import Project
 from dvc_branchflow.values import dataclass
+from dvc_branchflow.work.erasures import refuse_erased
 from dvc_branchflow.work.leases import utc
 from dvc_branchflow.work.stock import shared_remotes
 from dvc_branchflow.work.transfer import Report
@@ -52,11 +53,7 @@ def undelete(
     """
     project.refresh()
     for name in names:
-        if tombstone := project.erased.get(Oid(name)):
-            raise RejectedError(
-                f"object {name} was erased at {tombstone.when}: {tombstone.reason}",
-                hint=f"git show {project.config.tracking}:{tombstone.path}",
-            )
+        refuse_erased(project, Oid(name), f"object {name}")
     batches: list[Batch] = []
     back: list[Oid] = []
     met: set[str] = set()

@@ -12,6 +12,7 @@ from dvc_branchflow.metafiles import pointer_path, render_pointer
 from dvc_branchflow.model import Oid, Out
 from dvc_branchflow.project import Project
 from dvc_branchflow.values import dataclass
+from dvc_branchflow.work.erasures import refuse_erased
 from dvc_branchflow.work.transfer import manifest_of
 
 
@@ -101,13 +102,9 @@ def grow(
 
 def _refuse_erased(project: Project, taken: Sequence[Taken]) -> None:
     for file in taken:
-        tombstone = project.erased.get(file.oid)
-        if tombstone is not None:
+        if file.oid in project.erased:
             project.cache.path(file.oid).unlink(missing_ok=True)
-            raise RejectedError(
-                f"'{file.relpath}' was erased at {tombstone.when}: {tombstone.reason}",
-                hint=f"git show {project.config.tracking}:{tombstone.path}",
-            )
+            refuse_erased(project, file.oid, f"'{file.relpath}'")
 
 
 def _check_folders(before: bytes, added: Sequence[Taken], where: str) -> None:

@@ -10,10 +10,11 @@ import re
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
 
 from dvc_branchflow.errors import BranchflowError, UsageError
 from dvc_branchflow.git import Change, NewCommit
-from dvc_branchflow.manifest import entries, oids
+from dvc_branchflow.manifest import entries, has_below, lookup, oids
 from dvc_branchflow.model import Branch, Oid, Role, Sha, parse_path
 from dvc_branchflow.policy.facts import is_below
 from dvc_branchflow.project import Project, Tip
@@ -124,7 +125,7 @@ class Erasure:
             manifests=tuple(sorted(oid for oid in self._containers if oid.endswith(".dir"))),
             branches=branches,
             left=tuple(self._left()),
-            touched=self._touched(),
+            touched=self._touched,
             derived=tuple(derived),
             rerun=tuple(self._rerun(branches)),
             places=tuple(look_everywhere(self._project, self.objects)),
@@ -178,10 +179,16 @@ class Erasure:
                 if is_below(name, path):
                     found |= self._behind(out)
                 elif out.endswith(".dir") and is_below(path, name):
-                    rest = path.removeprefix(f"{name}/")
-                    listed = entries(self._project.cache.manifest(out))
-                    found |= {one.oid for one in listed if is_below(one.relpath, rest)}
+                    found |= self._inside(out, path.removeprefix(f"{name}/"))
         return found
+
+    def _inside(self, folder: Oid, path: str) -> set[Oid]:
+        """A file of a directory, or what lies in a folder of it."""
+        content = self._project.cache.manifest(folder)
+        file = lookup(content, path)
+        if file is not None or not has_below(content, path):
+            return set() if file is None else {file}
+        return {one.oid for one in entries(content) if is_below(one.relpath, path)}
 
     # -- what there is -----------------------------------------------------------------------------
 
@@ -190,7 +197,7 @@ class Erasure:
         return next((one for one in self._shared.tombstones if one.id == name), None)
 
     def _new(self) -> Tombstone:
-        touched = self._touched()
+        touched = self._touched
         return Tombstone(
             reason=self._request.reason.strip(),
             who=self._project.git.identity(),
@@ -211,6 +218,7 @@ class Erasure:
                 found[oid] |= self._named[out]
         return {oid: tuple(sorted(paths)) for oid, paths in found.items()}
 
+    @cached_property
     def _touched(self) -> Touched:
         return find_touched(self._shared, self._graph, self._containers)
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
+from dvc_branchflow.errors import RejectedError
 from dvc_branchflow.gitobjects import EXECUTABLE_MODE, FILE_MODE
+from dvc_branchflow.model import Oid
 from dvc_branchflow.project import Project
 from dvc_branchflow.tombstones import FOLDER
 from dvc_branchflow.typed import decode, encode
@@ -47,6 +49,16 @@ class Proof:
     def path(self) -> str:
         """Where it lies on the tracking branch."""
         return _path(self.erasure)
+
+
+def refuse_erased(project: Project, oid: Oid, what: str) -> None:
+    """Raise RejectedError where an object was erased; `what` is how to call it."""
+    tombstone = project.erased.get(oid)
+    if tombstone is not None:
+        raise RejectedError(
+            f"{what} was erased at {tombstone.when}: {tombstone.reason}",
+            hint=f"git show {project.config.tracking}:{tombstone.path}",
+        )
 
 
 def render_proof(proof: Proof) -> bytes:

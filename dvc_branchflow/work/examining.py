@@ -217,7 +217,9 @@ class Examiner:
     def _without_erased(self, asked: Mapping[_Pair, list[int]]) -> Mapping[_Pair, list[int]]:
         """Leave out what a tombstone names: nobody has to have it, and what held it has a hole."""
         gone = self._project.erased
-        for (oid, _), numbers in asked.items() if gone else ():
+        if not gone:
+            return asked
+        for (oid, _), numbers in asked.items():
             if oid in gone:
                 self.found.erased.setdefault(oid, 0)
                 for number in numbers:

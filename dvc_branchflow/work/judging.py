@@ -149,8 +149,15 @@ class _Judgement:
             refs=tuple(short_name(move.ref) for move in self._case.moves),
             commits=len(judged),
             violations=tuple(self._settled(found)),
-            notes=() if self._config else (_NO_FLOW,),
+            notes=tuple(self._notes()),
         )
+
+    def _notes(self) -> Iterator[str]:
+        if self._config is None:
+            yield _NO_FLOW
+        elif self._case.is_history and self._project.erased:
+            number = len(self._project.erased)
+            yield f"objects that were erased by law: {number}; git branchflow storage erase --check"
 
     # -- reading -----------------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ A place that can't be searched is named with the reason; it never counts as empt
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from dvc_branchflow.errors import BranchflowError
@@ -14,7 +14,7 @@ from dvc_branchflow.model import Oid
 from dvc_branchflow.objects.doomed import Forgotten
 from dvc_branchflow.objects.purge import DirectoryPurge, Purge, Remnant
 from dvc_branchflow.project import Project
-from dvc_branchflow.values import dataclass, field
+from dvc_branchflow.values import dataclass, field, replace
 from dvc_branchflow.work.transfer import Report
 
 
@@ -23,7 +23,8 @@ class Place:
     """A DVC remote or a cache: what is there of objects.
 
     Attributes:
-        name: `DVC remote 'NAME'`, or the cache's folder.
+        name: how it is called: `DVC remote 'NAME'`, or the cache's folder.
+        remote: the DVC remote's name; empty for a cache.
         objects: the objects that have copies there.
         copies: how many copies: each version and delete marker of a bucket counts.
         kept: what it refuses to delete → why.
@@ -32,6 +33,7 @@ class Place:
     """
 
     name: str
+    remote: str = ""
     objects: tuple[Oid, ...] = ()
     copies: int = 0
     kept: Mapping[Oid, str] = field(default_factory=dict)
@@ -41,29 +43,24 @@ class Place:
 
 def look_everywhere(project: Project, oids: Collection[Oid]) -> list[Place]:
     """Return what each place holds of objects."""
-    found: list[Place] = []
-    for name in _names(project):
-        try:
-            found.append(_seen(name, way := _open(project, name), way.find(oids)))
-        except (BranchflowError, OSError) as error:
-            found.append(Place(name, unknown=str(error)))
-    return found
+
+    def look(place: Place, way: Purge) -> Place:
+        return _seen(place, way, way.find(oids))
+
+    return [_at(project, place, look) for place in _places(project)]
 
 
 def delete_everywhere(project: Project, forgotten: Forgotten, report: Report) -> list[Place]:
     """Delete every copy of forgotten objects; return what is left of them after another look."""
-    left: list[Place] = []
-    for name in _names(project):
-        try:
-            way = _open(project, name)
-            found = way.find(forgotten.oids)
-            if found:
-                report(f"copies to delete in {name}: {len(found)}")
-            kept = {one.oid: why for one, why in way.delete(forgotten, found).items()}
-            left.append(_seen(name, way, way.find(forgotten.oids), kept))
-        except (BranchflowError, OSError) as error:
-            left.append(Place(name, unknown=str(error)))
-    return left
+
+    def delete(place: Place, way: Purge) -> Place:
+        found = way.find(forgotten.oids)
+        if found:
+            report(f"copies to delete in {place.name}: {len(found)}")
+        kept = {one.oid: why for one, why in way.delete(forgotten, found).items()}
+        return replace(_seen(place, way, way.find(forgotten.oids)), kept=kept)
+
+    return [_at(project, place, delete) for place in _places(project)]
 
 
 def own_worktrees(project: Project) -> list[Path]:
@@ -89,23 +86,25 @@ def user_checkouts(project: Project) -> list[Path]:
     return [tree.path for tree in project.git.worktrees() if tree.path not in own]
 
 
-def _names(project: Project) -> Iterator[str]:
-    yield from (f"DVC remote '{name}'" for name in project.dvc_config.remotes)
+def _places(project: Project) -> Iterator[Place]:
+    for remote in project.dvc_config.remotes:
+        yield Place(f"DVC remote '{remote}'", remote)
     roots = [project.cache.root, *(t.path / ".dvc" / "cache" for t in project.git.worktrees())]
-    yield from dict.fromkeys(str(root) for root in roots if root.is_dir())
+    yield from (Place(str(root)) for root in dict.fromkeys(roots) if root.is_dir())
 
 
-def _open(project: Project, name: str) -> Purge:
-    remote = name.removeprefix("DVC remote '").removesuffix("'")
-    return project.purge(remote) if remote != name else DirectoryPurge(Path(name), f"'{name}'")
+def _at(project: Project, place: Place, act: Callable[[Place, Purge], Place]) -> Place:
+    """Act on a place; where that fails, it is unknown."""
+    try:
+        cache = DirectoryPurge(Path(place.name), f"'{place.name}'")
+        return act(place, project.purge(place.remote) if place.remote else cache)
+    except (BranchflowError, OSError) as error:
+        return replace(place, unknown=str(error))
 
 
-def _seen(
-    name: str, way: Purge, found: Collection[Remnant], kept: Mapping[Oid, str] | None = None
-) -> Place:
+def _seen(place: Place, way: Purge, found: Collection[Remnant]) -> Place:
     objects = tuple(sorted({one.oid for one in found}))
-    left = {oid: why for oid, why in (kept or {}).items() if oid in objects}
-    return Place(name, objects, len(found), left, way.sees_versions())
+    return replace(place, objects=objects, copies=len(found), sees_versions=way.sees_versions())
 
 
 def _md5(file: Path) -> str:

@@ -13,6 +13,7 @@ from dvc_branchflow.manifest import Entry, added, entries
 from dvc_branchflow.model import Oid, Out
 from dvc_branchflow.project import Project
 from dvc_branchflow.values import dataclass, replace
+from dvc_branchflow.work.erasures import refuse_erased
 
 Report = Callable[[str], None]
 RemoteName = str | None
@@ -108,10 +109,14 @@ def require_stored(project: Project, outs: Iterable[Out], whose: str) -> int:
 def fetch_objects(
     project: Project, objects: Iterable[tuple[Oid, RemoteName]], report: Report
 ) -> int:
-    """Bring single objects into the cache; return how many were not there."""
+    """Bring single objects into the cache; return how many were not there.
+
+    Raises: RejectedError: one was erased. StorageError: one is not there, or a remote is away.
+    """
     missing: defaultdict[RemoteName, dict[Oid, None]] = defaultdict(dict)
     for oid, remote in objects:
         if not project.cache.has(oid):
+            refuse_erased(project, oid, f"object {oid}")
             missing[remote][oid] = None
     for remote, oids in missing.items():
         report(f"objects to fetch: {len(oids)}")

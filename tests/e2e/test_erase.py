@@ -12,6 +12,7 @@ from tests.support.flow import DEV, FIRST_MONTH, FIRST_TAG, SECOND_TAG, STABLE, 
 from tests.support.isolation import isolated_env
 from tests.support.plain import plain_environment
 from tests.support.repos import Shell, missing_from_directory_remote
+from tests.support.server_hooks import guard
 
 pytestmark = pytest.mark.slow
 WHY = ("--reason", "request 17", "--yes")
@@ -38,6 +39,7 @@ def test_raw_derived_and_sampled_files_are_erased_and_the_flow_goes_on(
 ) -> None:
     flow = flow_repo
     flow.sh.git("switch", "--quiet", "--detach", "origin/main")
+    guard(flow.origin, flow.sh)
     tags = [flow.sh.git("rev-parse", tag) for tag in (FIRST_TAG, SECOND_TAG)]
     gone = {
         erase(flow, f"data/{folder}/{FIRST_MONTH}/{name}")

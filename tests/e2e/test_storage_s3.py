@@ -146,7 +146,7 @@ def test_a_gc_and_the_way_back_and_the_end(make_team: Callable[..., Team], kind:
     assert team.depot.pulled("origin/stable/x")["a.csv"] == "a file"
 
 
-@pytest.mark.parametrize("kind", ["versioned", "locked"])
+@pytest.mark.parametrize("kind", ["plain", "versioned", "locked"])
 def test_an_erasure_takes_every_version_and_says_what_the_bucket_keeps(
     make_team: Callable[..., Team], kind: str
 ) -> None:

@@ -38,6 +38,17 @@ def test_lookup_finds_what_is_there_and_nothing_else(listed: dict[str, Oid], nam
     assert all(manifest.lookup(body, key) == oid for key, oid in listed.items())
 
 
+@given(files, st.integers(0, 25), st.sets(oids, max_size=40))
+def test_a_manifest_without_contents_is_a_full_rewrite(
+    listed: dict[str, Oid], some: int, others: set[Oid]
+) -> None:
+    gone = others | set(list(listed.values())[:some])
+    kept = {name: oid for name, oid in listed.items() if oid not in gone}
+    body = manifest.render(Entry(*item) for item in listed.items())
+    expected = manifest.render(Entry(*item) for item in kept.items())
+    assert manifest.without(body, gone) == expected
+
+
 @given(files)
 def test_what_is_rendered_is_read_back(listed: dict[str, Oid]) -> None:
     body = manifest.render(Entry(*item) for item in listed.items())
