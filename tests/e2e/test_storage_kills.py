@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -10,13 +11,14 @@ import pytest
 
 from dvc_branchflow.project import Project
 from dvc_branchflow.storage.gc import GcRequest, plan_gc
-from tests.support.depot import Depot, lay_depot, md5
+from tests.support.depot import Depot, lay_depot, md5, object_path
 from tests.support.flow import kill_when
 from tests.support.killer import kill_at, kill_points, run_to_end
 from tests.support.repos import Shell
 
 pytestmark = pytest.mark.slow
 N_STRAYS = 1000
+N_FILES = 2500
 Kill = Callable[[list[str]], bool]
 GC = """\
 import sys
@@ -98,3 +100,57 @@ def test_a_killed_gc_and_a_killed_undelete_lose_nothing(
         kill_at(restore, env, depot.repo, delay)
         nothing_is_lost()
         finish(restore, whole)
+
+
+def test_a_killed_mirror_leaves_only_whole_objects_and_a_killed_move_all_or_nothing(
+    tmp_path: Path, sh: Shell, env: dict[str, str]
+) -> None:
+    depot = lay_depot(tmp_path / "team", sh, remotes=("store", "backup"))
+    depot.branch("raw")
+    files = {f"{n}.csv": f"kept {n}\n" for n in range(N_FILES)}
+    folder = depot.point("data/raw/tree", files, depot.store)
+    depot.commit()
+    depot.push("raw")
+    depot.sh.git("switch", "--quiet", "--detach")
+    needed = {folder, *(md5(text.encode()) for text in files.values())}
+    before = depot.sh.git("ls-remote", "origin")
+
+    def are_whole() -> None:
+        for oid in depot.stored("backup"):
+            assert md5(object_path(depot.base / "backup", oid).read_bytes()) == oid[:32]
+
+    def empty() -> None:
+        shutil.rmtree(depot.base / "backup" / "files", ignore_errors=True)
+
+    fill = ["git-branchflow", "storage", "mirror", "backup"]
+    seconds = run_to_end(fill, env, depot.repo).duration_seconds
+    assert depot.stored("backup") == needed
+    empty()
+    n_killed = kill_when(depot.sh, fill, lambda: len(depot.stored("backup")) > N_FILES // 10)
+    for delay in kill_points(seconds, 3)[1:]:
+        n_killed += kill_at(fill, env, depot.repo, delay)
+        are_whole()
+    assert n_killed
+    assert run_to_end(fill, env, depot.repo).returncode == 0
+    assert depot.stored("backup") == needed
+    are_whole()
+
+    move = ["git-branchflow", "storage", "move", "raw", "backup"]
+    empty()
+    moments: list[str | Callable[[], bool]] = [
+        lambda: len(depot.stored("backup")) > N_FILES // 2, "pushing",
+    ]  # fmt: skip
+    for moment in moments:
+        kill_when(depot.sh, move, moment)
+        after = depot.sh.git("ls-remote", "origin")
+        moved = [name for name in ("raw", "main") if tip(after, name) != tip(before, name)]
+        assert moved in ([], ["raw", "main"])
+        assert not moved or depot.stored("backup") == needed
+    assert run_to_end(move, env, depot.repo).returncode == 0
+    assert "remote: backup" in depot.sh.git("show", "origin/raw:data/raw/tree.dvc")
+    assert "remote: backup" in depot.sh.git("show", "origin/main:branchflow.yaml")
+    assert depot.stored("backup") == needed
+
+
+def tip(listed: str, branch: str) -> str:
+    return next(line for line in listed.splitlines() if line.endswith(f"refs/heads/{branch}"))

@@ -17,6 +17,7 @@ from dvc_branchflow.project import Project
 from dvc_branchflow.storage.empty_trash import apply_emptying, plan_emptying
 from dvc_branchflow.storage.erase import erase
 from dvc_branchflow.storage.gc import GcRequest, apply_gc, plan_gc
+from dvc_branchflow.storage.mirror import mirror
 from dvc_branchflow.storage.repair import repair
 from dvc_branchflow.storage.undelete import undelete
 from dvc_branchflow.storage.verify import verify
@@ -197,6 +198,60 @@ def test_content_is_proven_by_etag_and_damage_is_found_and_repaired(
     assert [(one.kind, one.path) for one in damaged.findings] == [("damaged", "tree/one.csv")]
     assert not repair(team.project, VerifyRequest(deep=True), quiet).left
     assert verify(team.project, VerifyRequest(deep=True), quiet).is_good
+
+
+def test_a_mirror_in_a_bucket_is_filled_through_a_bad_network_and_held_to_it(
+    make_team: Callable[..., Team], server: S3Server
+) -> None:
+    with FaultyProxy(server) as proxy:
+        team = make_team("plain", through=proxy.server)
+        depot = team.depot
+        config = (depot.repo / ".dvc/config").read_text(encoding="utf-8")
+        _, _, options = config.partition("url = ")
+        section = f"['remote \"backup\"']\n    url = {options}".replace(PREFIX, "backup")
+        depot.write(".dvc/config", config + section)
+        depot.commit(days_ago=900)
+        depot.push("main")
+        garbage(depot)
+        needed = released(depot)
+        big = depot.file("x" * 3_000_000)  # goes in parts
+        text = f"outs:\n- md5: {big}\n  size: 3000000\n  hash: md5\n  path: b.csv\n"
+        depot.write("b.csv.dvc", text)
+        depot.commit()
+        depot.push("stable/x")
+        needed.add(big)
+        team.upload()
+        for path in depot.cache.rglob("*"):
+            if path.is_file():
+                path.unlink()
+
+        def there() -> set[str]:
+            keys = server.keys(team.bucket, "backup/files/md5/")
+            return {key.removeprefix("backup/files/md5/").replace("/", "") for key in keys}
+
+        n_cut = 0
+        for n_bytes in (0, 9_000, 20_000, 3_020_000):
+            proxy.cut_after(n_bytes, in_total=True)
+            try:
+                mirror(team.project, "backup", (), quiet)
+            except StorageError:
+                n_cut += 1
+            proxy.pass_through()
+            assert there() <= needed
+        assert n_cut
+        assert not mirror(team.project, "backup", (), quiet).filled.lacking
+        assert there() == needed
+        oid = md5(DATA["one.csv"].encode())
+        key = f"backup/files/md5/{oid[:2]}/{oid[2:]}"
+        server.client().put_object(Bucket=team.bucket, Key=key, Body=b"cut")
+        looked = mirror(team.project, "backup", (), quiet, dry_run=True).filled
+        assert [(one.kind, one.path) for one in looked.findings] == [("damaged", "tree/one.csv")]
+        assert mirror(team.project, "backup", (), quiet).filled.copied == 1
+        for path in depot.cache.rglob("*"):  # and it is as good as the first one
+            if path.is_file():
+                path.unlink()
+        server.client().delete_object(Bucket=team.bucket, Key=f"{PREFIX}/{key[7:]}")
+        assert repair(team.project, VerifyRequest(), quiet).repaired[0].source.endswith("'backup'")
 
 
 def test_wrong_keys_are_unknown_and_never_empty(make_team: Callable[..., Team]) -> None:

@@ -14,6 +14,8 @@ from obstore.store import LocalStore
 from dvc_branchflow.errors import BranchflowError, StorageError
 from dvc_branchflow.project import Project
 from dvc_branchflow.storage.gc import GcRequest, apply_gc, plan_gc
+from dvc_branchflow.storage.mirror import mirror
+from dvc_branchflow.storage.move import move
 from dvc_branchflow.storage.repair import repair
 from dvc_branchflow.storage.undelete import undelete
 from dvc_branchflow.storage.verify import verify
@@ -218,6 +220,49 @@ def test_verify_and_repair_say_nothing_wrong_through_errors(
     assert not missing_from_directory_remote(depot.repo, depot.store)
 
 
+@pytest.mark.parametrize("seed", range(2))
+def test_a_mirror_and_a_move_through_errors_and_cut_bodies_take_nothing_damaged(
+    depot: Depot, make_flaky: Callable[[int], Flaky], seed: int
+) -> None:
+    depot.branch("dev/x")
+    files = {md5(text.encode()) for text in (*DATA.values(), "a file")}
+    needed = {depot.point("tree", DATA), depot.point("a.csv", "a file"), *files}
+    depot.commit()
+    depot.push()
+    depot.sh.git("switch", "--quiet", "main")
+    backup = depot.base / "backup"
+    backup.mkdir()
+    config = (depot.repo / ".dvc/config").read_text(encoding="utf-8")
+    depot.write(".dvc/config", f"{config}['remote \"backup\"']\n    url = {backup}\n")
+    depot.commit()
+    depot.push("main")
+    for path in depot.cache.rglob("*"):
+        if path.is_file():
+            path.unlink()
+    flaky = make_flaky(seed)
+    flaky.errors, flaky.cuts = 0.02, 0.3
+    tip = depot.sh.git("ls-remote", "origin", "dev/x")
+
+    def nothing_is_wrong() -> None:
+        assert depot.stored("backup") <= needed
+        for oid in depot.stored("backup"):
+            assert md5(object_path(backup, oid).read_bytes()) == oid[:32]
+        has_moved = depot.sh.git("ls-remote", "origin", "dev/x") != tip
+        assert not has_moved or depot.stored("backup") == needed
+
+    def fill() -> None:
+        filled = mirror(project_of(depot), "backup", (), quiet).filled
+        if filled.lacking:
+            raise StorageError("it said that something is missing")
+
+    until_done(lambda: move(project_of(depot), "dev", "backup", quiet), nothing_is_wrong)
+    for oid in needed:
+        object_path(backup, oid).unlink()
+    tip = depot.sh.git("ls-remote", "origin", "dev/x")
+    until_done(fill, nothing_is_wrong)
+    assert depot.stored("backup") == needed
+
+
 def test_a_server_that_says_no_is_no_empty_one(
     depot: Depot, make_flaky: Callable[[int], Flaky]
 ) -> None:
@@ -228,6 +273,7 @@ def test_a_server_that_says_no_is_no_empty_one(
         lambda: plan_gc(project_of(depot), GcRequest(), quiet),
         lambda: verify(project_of(depot), VerifyRequest(), quiet),
         lambda: undelete(project_of(depot), [], quiet),
+        lambda: mirror(project_of(depot), "store", (), quiet),
     ):
         with pytest.raises(StorageError, match="can't be used"):
             act()

@@ -143,7 +143,8 @@ class Depot:
     def stored(self, remote: str = "store") -> set[str]:
         """The ids of all objects on a DVC remote."""
         files = (self.base / remote / "files" / "md5").glob("*/*")
-        return {f"{file.parent.name}{file.name}" for file in files}
+        whole = (file for file in files if not file.name.startswith("."))
+        return {f"{file.parent.name}{file.name}" for file in whole}
 
     def pulled(self, rev: str, name: str | None = None) -> dict[str, str]:
         """What a colleague gets who has nothing and runs plain `dvc pull` at a rev."""
