@@ -22,6 +22,10 @@ class DirectoryStore:
         self._root = root
         self._name = name
 
+    def path(self, oid: Oid) -> Path:
+        """Return where an object lies, or would."""
+        return self._root / object_key(oid)
+
     def sizes(self, oids: Iterable[Oid]) -> dict[Oid, int]:
         """Return the size of those objects that are there; a missing root is "unknown"."""
         self._require_root()
@@ -39,6 +43,7 @@ class DirectoryStore:
 
     def put(self, sources: Mapping[Oid, Path]) -> None:
         """Copy objects in, each proven by the md5 of what is written."""
+        self._require_root()
         try:
             sizes = [os.stat(source).st_size for source in sources.values()]
         except OSError as error:

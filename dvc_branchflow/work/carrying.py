@@ -2,7 +2,8 @@
 
 In order of trust: this clone's cache, those of its worktrees, the DVC remotes. Whatever the source,
 an object is only taken if its content has the md5 that its id says. What goes from one DVC remote
-to another passes through a folder here, a pack at a time, and not through the cache.
+to another passes through a folder here, a pack at a time, and not through the cache; what lies in
+a directory is taken right there.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import NamedTuple
 from dvc_branchflow.errors import StorageError
 from dvc_branchflow.manifest import oids
 from dvc_branchflow.model import Oid
-from dvc_branchflow.objects import Cache, Store
+from dvc_branchflow.objects import Cache, DirectoryStore, Store
 from dvc_branchflow.project import Project
 from dvc_branchflow.work.stock import shared_remotes
 
@@ -79,31 +80,44 @@ class Carrier:
         if remote == to or not wanted:
             return done
         store = self._project.store(remote)
+        where = f"DVC remote '{remote}'"
         for pack in _packs(store.sizes(wanted)):
-            paths = {oid: self._scratch / oid for oid in pack}
-            got = _right(store, pack) if self._dry_run else _get(store, paths)
-            where = f"DVC remote '{remote}'"
-            if self._dry_run:
-                done |= {oid: Carried(where, pack[oid]) for oid in got}
+            if isinstance(store, DirectoryStore):
+                put = self._put({oid: store.path(oid) for oid in pack}, to, where)
+                if len(put) < len(pack):
+                    store.sizes(pack)  # else it may be away by now, and nothing is known
+                done |= put
+            elif self._dry_run:
+                done |= {oid: Carried(where, pack[oid]) for oid in _right(store, pack)}
             else:
-                done |= self._put({oid: paths[oid] for oid in got}, to, where)
-            for path in paths.values():
-                path.unlink(missing_ok=True)
+                done |= self._by_way_of_here(store, pack, to, where)
+        return done
+
+    def _by_way_of_here(
+        self, store: Store, pack: Iterable[Oid], to: str, where: str
+    ) -> dict[Oid, Carried]:
+        paths = {oid: self._scratch / oid for oid in pack}
+        got = _get(store, paths)
+        done = self._put({oid: paths[oid] for oid in got}, to, where)
+        for path in paths.values():
+            path.unlink(missing_ok=True)
         return done
 
     def _put(self, paths: Mapping[Oid, Path], to: str, where: str) -> dict[Oid, Carried]:
         """Store files that hold what their ids say; of a damaged one nothing arrives."""
         store = self._project.store(to)
-        good = {oid: path for oid, path in paths.items() if not self._dry_run or is_good(path, oid)}
+        sizes = {oid: size for oid, path in paths.items() if (size := _size(path)) is not None}
+        good = {oid: paths[oid] for oid in sizes if not self._dry_run or is_good(paths[oid], oid)}
         if not self._dry_run:
             try:
                 store.put(good)
             except StorageError:
-                good = {oid: path for oid, path in paths.items() if is_good(path, oid)}
-                if len(good) == len(paths):
+                right = {oid: path for oid, path in good.items() if is_good(path, oid)}
+                if len(right) == len(good):
                     raise
-                store.put(good)
-        return {oid: Carried(where, path.stat().st_size) for oid, path in good.items()}
+                store.put(right)
+                good = right
+        return {oid: Carried(where, sizes[oid]) for oid in good}
 
 
 @contextmanager
@@ -137,6 +151,13 @@ def is_good(path: Path, oid: Oid) -> bool:
             return hashlib.file_digest(file, "md5").hexdigest() == oid[:32]
     except OSError:
         return False
+
+
+def _size(path: Path) -> int | None:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return None
 
 
 def _get(store: Store, paths: Mapping[Oid, Path]) -> list[Oid]:

@@ -157,6 +157,8 @@ class _Copier:
         self._copy([one for one in self._folders if one.oid not in without])
 
     def _copy(self, bad: Sequence[Bad]) -> None:
+        if not bad:
+            return
         wanted = {one.oid: self._asked.homes.get(one.within, ()) for one in bad}
         done = self._carries.from_caches(wanted, self._to)
         left = {oid: homes for oid, homes in wanted.items() if oid not in done}
