@@ -138,7 +138,8 @@ def ingest_from_monitor(
             )
         at = env.tip.sha if env.tip else ""
         filtered = f"; {wanted.rows}" if str(wanted.rows) else ""
-        source = f"{env.spec.branch}@{at} {span}{filtered}"
+        place = f" of {env.repo}" if env.repo else ""
+        source = f"{env.spec.branch}@{at}{place} {span}{filtered}"
         report(f"rows from {env.spec.branch}: {count}")
         return ingest(
             project, replace(request, paths=[path], source=source), report, dry_run=dry_run

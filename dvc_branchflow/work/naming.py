@@ -42,6 +42,7 @@ class Named(NamedTuple):
     Attributes:
         is_stored: whether DVC keeps it below `files/md5` on the remotes.
         is_old: it was written by a DVC before 3, which keeps it elsewhere.
+        is_imported: it comes from another repository, on whose DVC remotes it lies.
     """
 
     oid: Oid
@@ -50,6 +51,7 @@ class Named(NamedTuple):
     remote: str | None = None
     is_stored: bool = True
     is_old: bool = False
+    is_imported: bool = False
 
 
 def named(data: bytes, path: str) -> tuple[Named, ...]:
@@ -95,7 +97,7 @@ def _pointer(data: bytes, path: str, folder: str) -> Iterator[Named]:
     is_import = isinstance(deps, list) and any("repo" in dep for dep in deps if dep)
     for one in _outs(document.get("outs"), path, base):
         # `dvc push` leaves out what comes from another repository.
-        yield one._replace(is_stored=False) if is_import else one
+        yield one._replace(is_stored=False, is_imported=True) if is_import else one
 
 
 def _canonical_lock(data: bytes, folder: str) -> tuple[Named, ...] | None:

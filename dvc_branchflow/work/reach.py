@@ -35,12 +35,14 @@ class Held:
         tips: those of them whose tip names it.
         path: one of the paths that it is named by.
         commit: the oldest commit that names it; None: no commit does.
+        is_imported: all that name it import it from another repository.
     """
 
     mask: int
     path: str
     commit: Sha | None
     tips: int = 0
+    is_imported: bool = False
 
 
 @dataclass
@@ -152,9 +154,14 @@ def files_behind(
 
 
 def unread(reach: Reach, reasons: Mapping[Oid, str]) -> list[Problem]:
-    """Return the problems that manifests make which can't be had."""
+    """Return the problems that manifests make which can't be had.
+
+    The manifest of an import belongs on another repository's remotes; that it is not here is none.
+    """
     return [
-        Problem(f"directory '{reach.outs[oid].path}'", why, oid) for oid, why in reasons.items()
+        Problem(f"directory '{reach.outs[oid].path}'", why, oid)
+        for oid, why in reasons.items()
+        if not (reach.outs[oid].is_imported and why == _absent(oid))
     ]
 
 
@@ -179,9 +186,14 @@ def _hold_tips(reach: Reach, roots: Roots) -> None:
 def _hold(outs: dict[Oid, Held], one: Named, mask: int, commit: Sha | None) -> None:
     held = outs.get(one.oid)
     if held is None:
-        outs[one.oid] = Held(mask, one.path, commit)
+        outs[one.oid] = Held(mask, one.path, commit, is_imported=one.is_imported)
     else:
         held.mask |= mask
+        held.is_imported &= one.is_imported
+
+
+def _absent(oid: Oid) -> str:
+    return f"its manifest {oid} is neither in the cache nor on a DVC remote"
 
 
 def _add_manifests(
@@ -192,7 +204,7 @@ def _add_manifests(
         try:
             parts.add_manifest(project.cache.manifest(oid), tags[oid])
         except FileNotFoundError:
-            reasons[oid] = f"its manifest {oid} is neither in the cache nor on a DVC remote"
+            reasons[oid] = _absent(oid)
         except (BranchflowError, OSError) as error:
             reasons[oid] = str(error)
     return reasons

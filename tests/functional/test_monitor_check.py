@@ -230,9 +230,8 @@ def test_each_alert_is_told_once_by_webhook_or_command(watched: Flow) -> None:
     assert told.read_text(encoding="utf-8").split() == [alert["id"]] * 2
 
 
-def test_an_environment_may_live_in_a_repository_of_its_own(
-    watched: Flow, tmp_path: Path, env: Mapping[str, str]
-) -> None:
+def _watching_repository(watched: Flow, tmp_path: Path, env: Mapping[str, str]) -> Shell:
+    """A clone of a second repository that watches the releases of the first."""
     edit(watched, "main", {".dvc/config": f"[core]\n    remote = store\n['remote \"store\"']\n    url = {watched.store}\n"}, "Name the store")  # fmt: skip
     outside = Shell(tmp_path, dict(env))
     sh = clone(bare_origin(tmp_path / "watch.git", outside), tmp_path / "watch", outside)
@@ -244,6 +243,13 @@ def test_an_environment_may_live_in_a_repository_of_its_own(
     (sh.cwd / "branchflow.yaml").write_text(text, encoding="utf-8")
     sh.git("commit", "-qam", "Watch another repository")
     sh.git("push", "-q", "origin", "main")
+    return sh
+
+
+def test_an_environment_may_live_in_a_repository_of_its_own(
+    watched: Flow, tmp_path: Path, env: Mapping[str, str]
+) -> None:
+    sh = _watching_repository(watched, tmp_path, env)
     log = write_log(tmp_path / "log.jsonl", logged_rows(300))
     sh.run("git", "branchflow", "monitor", "log", "--env", "prod", log)
     done = sh.run("git", "branchflow", "--json", "monitor", "check", "prod", "--window", FIRST)
@@ -264,6 +270,9 @@ def test_an_environment_may_live_in_a_repository_of_its_own(
     )
     assert watched.branchflow("check", "--all").returncode == 0
     assert BRANCH not in watched.sh.git("ls-remote", watched.origin)
+    watched.branchflow("storage", "gc", "--dry-run")  # what lies elsewhere keeps no gc waiting
+    back = ("--from-monitor", "prod", "--window", FIRST, "--unlabelled", "--dry-run")
+    assert "would append 1 file" in watched.branchflow("ingest", *back).stdout
     analyst = watched.new_clone("analyst")
     analyst.branchflow("switch", "analysis/away")
     analyst.sh.run("dvc", "pull", "-q")
