@@ -33,6 +33,7 @@ from dvc_branchflow.work.transfer import Report
 from dvc_branchflow.work.uses import Use, containers, uses
 
 _OID = re.compile(r"[0-9a-f]{32}(\.dir)?")
+_RERUN = frozenset({Role.CLEAN, Role.SPLIT, Role.STABLE})
 _EMPTY_FILE = Oid("d41d8cd98f00b204e9800998ecf8427e")
 
 
@@ -232,8 +233,11 @@ class Erasure:
 
     def _left(self) -> Iterator[str]:
         """What goes on naming the objects: tags, experiments and the like, what is only here."""
-        for holder, tips in sorted(self._roots.tips.items()):
-            if holder.kind is not Kind.BRANCH and self._is_named_at(tips):
+        roots = self._roots
+        for holder in sorted(roots.tips.keys() | roots.loose.keys()):
+            loose = any(one.oid in self._containers for one in roots.loose.get(holder, ()))
+            is_named = loose or self._is_named_at(roots.tips.get(holder, ()))
+            if holder.kind is not Kind.BRANCH and is_named:
                 yield holder.name if holder.kind is Kind.TAG else f"{holder.kind} {holder.name}"
         for name, tip in self._project.tips.items() if self._project.git_remote else ():
             is_own = tip.local is not None and tip.local != tip.published
@@ -247,7 +251,7 @@ class Erasure:
     def _rerun(self, branches: Iterable[Holding]) -> Iterator[Branch]:
         for one in branches:
             spec = self._shared.specs.get(one.branch)
-            if spec is not None and spec.role in {Role.CLEAN, Role.SPLIT, Role.STABLE}:
+            if one.pinned and spec is not None and spec.role in _RERUN:
                 yield one.branch
 
 

@@ -237,6 +237,25 @@ def test_a_branch_that_holds_it_again_keeps_it_and_is_named(
     assert object_path(depot.store, GONE).exists()
 
 
+def test_what_nobody_but_its_owner_may_move_is_named(depot: Depot) -> None:
+    git = depot.sh.git
+    git("tag", "old", "origin/dev/x")
+    git("push", "--quiet", "origin", "old")
+    depot.branch("mine", "origin/dev/x")
+    depot.write("notes.txt", "mine alone")
+    depot.commit()
+    git("switch", "--quiet", "--detach", "main")
+    depot.point("kept.csv", ANN)
+    before = git("for-each-ref", "refs/heads", "refs/tags/old")
+    outcome = erased(depot)
+    assert {"old", "branch mine in this clone alone", "checkout checkouts"} <= set(
+        outcome.plan.left
+    )
+    assert outcome.is_done
+    mine = {line for line in before.splitlines() if line.endswith(("heads/mine", "tags/old"))}
+    assert mine <= set(git("for-each-ref").splitlines())
+
+
 def test_only_the_check_can_say_what_may_be_erased(depot: Depot) -> None:
     with pytest.raises(TypeError, match="only `forget`"):
         Forgotten(frozenset({Oid(GONE)}), object())
