@@ -158,3 +158,58 @@ def test_an_out_that_names_another_place_on_purpose_stays_there(depot: Depot) ->
 def test_what_can_not_be_moved_is_said(depot: Depot, what: str, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         moved(depot, what)
+
+
+# -- what a pipeline makes ------------------------------------------------------------------------
+
+PIPELINE = """\
+stages:
+  clean:
+    cmd: cp data/raw/a.csv clean.csv   # no more than that
+    deps: [data/raw/a.csv]
+    outs:
+    - clean.csv
+"""
+
+
+def laid_clean(depot: Depot) -> None:
+    depot.branch("clean", "main")
+    depot.write("dvc.yaml", PIPELINE)
+    depot.commit()
+    depot.push()
+    depot.sh.git("switch", "--quiet", "main")
+
+
+def configured(depot: Depot, clean: str) -> None:
+    depot.sh.git("switch", "--quiet", "main")
+    depot.config(f"{CONFIG}  clean: {{role: clean, data: clean.csv, from: [raw]{clean}}}\n")
+    depot.sh.git("switch", "--quiet", "--detach")
+
+
+@pytest.mark.slow
+def test_what_a_pipeline_makes_goes_where_the_config_says_from_the_first_run_on(
+    depot: Depot,
+) -> None:
+    laid_clean(depot)
+    configured(depot, ", remote: cold")
+    done = branchflow(depot.sh, "run", "clean")
+    assert done.returncode == 0, done.stderr
+    text = depot.sh.git("show", "origin/clean:dvc.yaml")
+    assert text + "\n" == PIPELINE.replace("- clean.csv", "- clean.csv: {remote: cold}")
+    assert depot.stored("cold") == {OLD}
+    assert depot.pulled("origin/clean")["clean.csv"] == "old"
+
+
+@pytest.mark.slow
+def test_a_remote_that_is_only_written_into_the_config_is_no_move(depot: Depot) -> None:
+    laid_clean(depot)
+    configured(depot, "")
+    assert branchflow(depot.sh, "run", "clean").returncode == 0
+    configured(depot, ", remote: cold")
+    before = refs(depot)
+    done = branchflow(depot.sh, "run", "clean")
+    assert (done.returncode, refs(depot)) == (3, before)
+    assert "try: git branchflow storage move 'clean' cold" in done.stderr
+    assert branchflow(depot.sh, "storage", "move", "clean", "cold").returncode == 0
+    assert branchflow(depot.sh, "run", "clean").returncode == 0
+    assert depot.stored("cold") == {OLD}
