@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from dvc_branchflow.dvcio import dvc
@@ -40,23 +40,29 @@ class RunResult:
     log: Path
 
 
-def needed_outs(data: CommitData, pinned: Mapping[str, Out]) -> list[Out]:
+def needed_outs(data: CommitData, pinned: Mapping[str, Out], to_run: Collection[str]) -> list[Out]:
     """Return what has to lie in the workspace before `dvc repro` may run.
 
     A stage that names a pinned out exactly, and ran on this very content, is passed over by
     `dvc repro --allow-missing` with nothing there. All else has to be complete: a stage that
-    depends on a folder above several outs would silently run on the part that it finds.
+    depends on a folder above several outs would silently run on the part that it finds. What a
+    stage needs that is going to run is put in place too: DVC would pull it file by file, each time.
+
+    Args:
+        to_run: the stages that are known to run.
     """
     locked = {path: oid for stage in data.stages for path, oid in stage.deps.items()}
     covering = {
         path for stage in data.pipeline.stages.values() for path in stage.literal_deps
     } | set(locked)
+    inputs = pinned.keys() | {out.path for out in data.pointers.values()}
     needed: dict[str, Out] = {}
     for path, out in {**data.outs, **pinned}.items():
         is_covered = any(path.startswith(f"{above}/") for above in covering)
         is_dep = any(stage.needs(path) for stage in data.pipeline.stages.values())
         is_new = path in pinned and locked.get(path) != out.oid and is_dep
-        if is_covered or is_new:
+        is_read = path in inputs and any(data.pipeline.stages[name].needs(path) for name in to_run)
+        if is_covered or is_new or is_read:
             needed[path] = out
     return list(needed.values())
 

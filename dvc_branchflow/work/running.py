@@ -20,7 +20,7 @@ from dvc_branchflow.work.pipeline import RunResult, needed_outs, reproduce
 from dvc_branchflow.work.publish import Move, publish, require_movable
 from dvc_branchflow.work.records import certificate_of
 from dvc_branchflow.work.redirecting import pipeline_changes, remote_of, to_be_sent
-from dvc_branchflow.work.staleness import is_current
+from dvc_branchflow.work.staleness import is_current, stages_to_run
 from dvc_branchflow.work.transfer import Report
 from dvc_branchflow.work.worktrees import branch_lock, lay_worktree, log_path, park_worktree
 
@@ -158,7 +158,8 @@ def execute(
     if planned:
         base = project.git.write_commits([NewCommit(parents, message, planned)])[0]
     data = read_commit(project.git, base)
-    needed = needed_outs(data, pinned_outs(project, spec, data))
+    to_run = stages_to_run(project, data)
+    needed = needed_outs(data, pinned_outs(project, spec, data), to_run)
     worktree = lay_worktree(project, spec.branch, base, [out.path for out in needed])
     log = log_path(project, spec.branch, "repro")
     result = reproduce(

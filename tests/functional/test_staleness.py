@@ -8,9 +8,12 @@ from collections.abc import Mapping
 import pytest
 import yaml
 
-from dvc_branchflow.model import Sha
+from dvc_branchflow.git import Change, Git, NewCommit
+from dvc_branchflow.metafiles import render_pointer
+from dvc_branchflow.model import Oid, Out, Sha
 from dvc_branchflow.project import Project
 from dvc_branchflow.work.commits import read_commit
+from dvc_branchflow.work.pipeline import needed_outs
 from dvc_branchflow.work.staleness import is_current, stages_to_run
 from tests.support.repos import Shell
 
@@ -89,3 +92,25 @@ def test_stages_that_are_behind_and_those_after_them_are_named(
     data = read_commit(project.git, Sha(sh.git("rev-parse", "HEAD")))
     assert stages_to_run(project, data) == expected
     assert is_current(project, data) is (not expected)
+
+
+@pytest.mark.parametrize(("code", "needed"), [("1\n", []), ("2\n", ["data/in"])])
+def test_data_is_put_in_place_for_a_stage_whose_code_changed_and_for_no_other(
+    flow_git: Git, code: str, needed: list[str]
+) -> None:
+    out = Out("data/in", Oid("0" * 32), 2)
+    other = Out("data/unread", Oid("1" * 32), 2)
+    deps = [{"path": out.path, "md5": out.oid}, {"path": "s.py", "md5": md5("1\n")}]
+    files = {
+        "data/in.dvc": render_pointer(out),
+        "data/unread.dvc": render_pointer(other),
+        "s.py": code.encode(),
+        "dvc.yaml": b"stages: {s: {cmd: x, deps: [data/in, s.py]}}\n",
+        "dvc.lock": yaml.safe_dump({"stages": {"s": {"cmd": "x", "deps": deps}}}).encode(),
+    }
+    changes = [Change(path, content) for path, content in files.items()]
+    (sha,) = flow_git.write_commits([NewCommit([], "x\n", changes)])
+    data = read_commit(flow_git, sha)
+    to_run = stages_to_run(Project(flow_git), data)
+    found = needed_outs(data, {one.path: one for one in (out, other)}, to_run)
+    assert [one.path for one in found] == needed
