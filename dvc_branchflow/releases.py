@@ -8,7 +8,7 @@ from dvc_branchflow.errors import FlowError, UsageError
 from dvc_branchflow.flow import BranchSpec, describe
 from dvc_branchflow.git import Change, NewCommit
 from dvc_branchflow.gitobjects import Entry, blob_id
-from dvc_branchflow.model import Branch, Role, Sha
+from dvc_branchflow.model import DVC_CONFIG, Branch, Role, Sha
 from dvc_branchflow.project import Project
 from dvc_branchflow.values import dataclass
 from dvc_branchflow.versions import Bump
@@ -17,7 +17,12 @@ from dvc_branchflow.work.code import code_files
 from dvc_branchflow.work.commits import CommitData, read_commit
 from dvc_branchflow.work.pinning import PinPlan, plan_pins
 from dvc_branchflow.work.publish import Move, publish, require_movable
-from dvc_branchflow.work.redirecting import pipeline_changes, remote_of, to_be_sent
+from dvc_branchflow.work.redirecting import (
+    pipeline_changes,
+    remote_of,
+    settings_changes,
+    to_be_sent,
+)
 from dvc_branchflow.work.release_plan import ReleasePlan, current_pins, foresee, plan_release
 from dvc_branchflow.work.releasing import Override, ReleaseOutcome, release_branch
 from dvc_branchflow.work.running import until_won
@@ -180,9 +185,14 @@ def _code_changes(
     wanted = code_files(project, source, dev)
     to_send = to_be_sent(project, target)
     instead_of = to_send if remote_of(target) else to_send - {None}
+    held = stable.outs.values() if stable else ()
+    named = [remote_of(target), *(out.remote for out in held)]
     sent = {
         change.path: change
-        for change in pipeline_changes(project.git, wanted, remote_of(target), instead_of)
+        for change in (
+            *pipeline_changes(project.git, wanted, remote_of(target), instead_of),
+            *settings_changes(project, wanted.get(DVC_CONFIG), named),
+        )
     }
     if stable is None:
         gone = [Change(path) for path in sorted(dev.files.keys() - wanted.keys())]

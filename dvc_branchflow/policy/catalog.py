@@ -157,7 +157,7 @@ RULES: Mapping[str, Rule] = {
             "stable-code",
             (Role.STABLE,),
             "Code on stable is identical to the promoted commit of its dev branch: all but pins, "
-            "locks, declared outs, param files and the model card.",
+            "locks, declared outs, param files, the model card, DVC's settings and where outs go.",
             "A release whose code nobody reviewed or tested on dev is not the model that it claims "
             "to be.",
             "change the code on the dev branch, then: git branchflow promote DEV",

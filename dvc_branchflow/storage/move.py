@@ -5,22 +5,27 @@ Nothing is taken from where it lay: older commits name that DVC remote, and are 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from dvc_branchflow.config import BranchRule, FlowConfig, with_remote
 from dvc_branchflow.errors import StorageError, UsageError
 from dvc_branchflow.flow import BranchSpec
 from dvc_branchflow.git import Change, NewCommit
-from dvc_branchflow.gitobjects import FILE_MODE, Entry
+from dvc_branchflow.gitobjects import Entry
 from dvc_branchflow.model import CONFIG_FILE, DVC_CONFIG, Branch, Oid, Role, Sha
-from dvc_branchflow.objects import with_remote as with_remote_settings
 from dvc_branchflow.project import Project, Tip
 from dvc_branchflow.values import dataclass
 from dvc_branchflow.work.commits import CommitData, read_commit
 from dvc_branchflow.work.mirroring import Filled, fill
 from dvc_branchflow.work.pinning import pinned_outs
 from dvc_branchflow.work.publish import Move, publish, require_movable
-from dvc_branchflow.work.redirecting import Remotes, pipeline_changes, pointer_changes, to_be_sent
+from dvc_branchflow.work.redirecting import (
+    Remotes,
+    pipeline_changes,
+    pointer_changes,
+    settings_changes,
+    to_be_sent,
+)
 from dvc_branchflow.work.required import Required
 from dvc_branchflow.work.running import until_won
 from dvc_branchflow.work.stock import shared_remotes
@@ -99,7 +104,8 @@ def _attempt(
     plans = [_plan(shared, spec, to) for spec in specs if spec.rule.pattern in patterns]
     changes = {plan.spec.branch: list(plan.changes) for plan in plans}
     for spec in specs:
-        changes.setdefault(spec.branch, []).extend(_settings(shared, spec, to))
+        entry = _entry(shared, shared.tip(spec.branch), DVC_CONFIG)
+        changes.setdefault(spec.branch, []).extend(settings_changes(shared, entry, [to]))
     changes.setdefault(shared.tracking.branch, []).extend(_config_changes(shared, patterns, to))
     changed = {branch: made for branch, made in changes.items() if made}
     if not dry_run:
@@ -177,19 +183,6 @@ def _oids(project: Project, spec: BranchSpec, data: CommitData, instead_of: Remo
     pinned = pinned_outs(project, spec, data)
     outs = (out for path, out in data.outs.items() if path not in pinned)
     return {out.oid for out in outs if (out.remote.lower() if out.remote else None) in instead_of}
-
-
-def _settings(project: Project, spec: BranchSpec, to: str) -> Iterator[Change]:
-    """What tells DVC on a branch where the DVC remote is, which its outs or pins will name."""
-    ours = _entry(project, project.tracking, DVC_CONFIG)
-    theirs = _entry(project, project.tip(spec.branch), DVC_CONFIG)
-    if ours is None or theirs is None or theirs.mode != FILE_MODE:
-        return
-    texts = project.git.read_blobs([ours.sha, theirs.sha])
-    before = texts[theirs.sha].decode(errors="surrogateescape")
-    after = with_remote_settings(before, to, texts[ours.sha].decode(errors="surrogateescape"))
-    if after != before:
-        yield Change(DVC_CONFIG, after.encode(errors="surrogateescape"))
 
 
 def _config_changes(project: Project, patterns: Sequence[str], to: str) -> tuple[Change, ...]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from dvc_branchflow.flow import BranchSpec
 from dvc_branchflow.git import Change, Git
 from dvc_branchflow.gitobjects import EXECUTABLE_MODE, FILE_MODE, Entry
 from dvc_branchflow.metafiles.remotes import send_outs, send_pointed
-from dvc_branchflow.model import PIPELINE_FILE
+from dvc_branchflow.model import DVC_CONFIG, PIPELINE_FILE
+from dvc_branchflow.objects import with_remote
 from dvc_branchflow.project import Project
 from dvc_branchflow.work.commits import CommitData
 from dvc_branchflow.work.pinning import pinned_outs
@@ -61,6 +62,27 @@ def pointer_changes(
         "",
         lambda content, path: send_pointed(content, path, remote, instead_of),
     )
+
+
+def settings_changes(
+    project: Project, entry: Entry | None, remotes: Iterable[str | None]
+) -> Iterator[Change]:
+    """Yield the change that tells DVC on a branch where DVC remotes are that outs there name.
+
+    Args:
+        entry: the branch's `.dvc/config`; one that is not there stays away.
+        remotes: as the tracking branch knows them.
+    """
+    tree = project.git.commits([project.tracking.sha])[project.tracking.sha].tree
+    ours = project.git.entry(tree, DVC_CONFIG)
+    if ours is None or entry is None or entry.mode not in {FILE_MODE, EXECUTABLE_MODE}:
+        return
+    texts = project.git.read_blobs([ours.sha, entry.sha])
+    before = after = texts[entry.sha].decode(errors="surrogateescape")
+    for remote in sorted({remote.lower() for remote in remotes if remote}):
+        after = with_remote(after, remote, texts[ours.sha].decode(errors="surrogateescape"))
+    if after != before:
+        yield Change(DVC_CONFIG, after.encode(errors="surrogateescape"), mode=entry.mode)
 
 
 def _changes(

@@ -10,7 +10,7 @@ from typing import TypeVar
 from dvc_branchflow.errors import FlowError, LostRaceError, RunError
 from dvc_branchflow.flow import BranchSpec
 from dvc_branchflow.git import Change, NewCommit
-from dvc_branchflow.model import CONFIG_FILE, Branch, Role, Sha
+from dvc_branchflow.model import CONFIG_FILE, DVC_CONFIG, Branch, Role, Sha
 from dvc_branchflow.project import Project, Tip
 from dvc_branchflow.values import dataclass
 from dvc_branchflow.work.commits import CommitData, read_commit
@@ -19,7 +19,12 @@ from dvc_branchflow.work.pinning import PinPlan, pinned_outs, plan_pins
 from dvc_branchflow.work.pipeline import RunResult, needed_outs, reproduce
 from dvc_branchflow.work.publish import Move, publish, require_movable
 from dvc_branchflow.work.records import certificate_of
-from dvc_branchflow.work.redirecting import pipeline_changes, remote_of, to_be_sent
+from dvc_branchflow.work.redirecting import (
+    pipeline_changes,
+    remote_of,
+    settings_changes,
+    to_be_sent,
+)
 from dvc_branchflow.work.staleness import is_current, stages_to_run
 from dvc_branchflow.work.transfer import Report
 from dvc_branchflow.work.worktrees import branch_lock, lay_worktree, log_path, park_worktree
@@ -154,7 +159,7 @@ def execute(
     parents = [tip.sha, *(sha for sha in pins.upstreams if sha != tip.sha)]
     message = _message(spec, pins, (), reason)
     base = tip.sha
-    planned = (*pins.changes, *_sent(project, spec, tip.sha))
+    planned = (*pins.changes, *_sent(project, spec, tip.sha, pins))
     if planned:
         base = project.git.write_commits([NewCommit(parents, message, planned)])[0]
     data = read_commit(project.git, base)
@@ -182,15 +187,21 @@ def execute(
     return Candidate(commit, sha, made, result, worktree, time.monotonic() - started)
 
 
-def _sent(project: Project, spec: BranchSpec, tip: Sha) -> tuple[Change, ...]:
+def _sent(project: Project, spec: BranchSpec, tip: Sha, pins: PinPlan) -> tuple[Change, ...]:
     """What sends the branch's outs to the DVC remote that the config names for it, if any.
+
+    And what tells DVC there of the DVC remotes that its outs and its pins name.
 
     Raises: FlowError: what it has made so far lies elsewhere.
     """
     remote = remote_of(spec)
-    if not remote:
+    named = {remote, *(out.remote for out in pins.outs.values())}
+    if named == {None}:
         return ()
     data = read_commit(project.git, tip)
+    settings = tuple(settings_changes(project, data.files.get(DVC_CONFIG), named))
+    if not remote:
+        return settings
     instead_of = to_be_sent(project, spec)
     changes = tuple(pipeline_changes(project.git, data.files, remote, instead_of))
     pointed = {out.path for out in data.pointers.values()}
@@ -201,7 +212,7 @@ def _sent(project: Project, spec: BranchSpec, tip: Sha) -> tuple[Change, ...]:
             f"which {CONFIG_FILE} names",
             hint=f"git branchflow storage move '{spec.rule.pattern}' {remote}",
         )
-    return changes
+    return (*changes, *settings)
 
 
 def _message(spec: BranchSpec, pins: PinPlan, stages: tuple[str, ...], reason: str | None) -> str:

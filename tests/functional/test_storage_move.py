@@ -173,7 +173,10 @@ stages:
 
 
 def laid_clean(depot: Depot) -> None:
+    """A branch with a pipeline, whose own settings don't know the DVC remote `cold` yet."""
     depot.branch("clean", "main")
+    known = (depot.repo / ".dvc/config").read_text(encoding="utf-8")
+    depot.write(".dvc/config", known.partition("['remote \"cold\"']")[0])
     depot.write("dvc.yaml", PIPELINE)
     depot.commit()
     depot.push()
@@ -213,3 +216,4 @@ def test_a_remote_that_is_only_written_into_the_config_is_no_move(depot: Depot) 
     assert branchflow(depot.sh, "storage", "move", "clean", "cold").returncode == 0
     assert branchflow(depot.sh, "run", "clean").returncode == 0
     assert depot.stored("cold") == {OLD}
+    assert "../../cold" in depot.sh.git("show", "origin/clean:.dvc/config")
