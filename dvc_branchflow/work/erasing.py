@@ -238,7 +238,7 @@ class Erasure:
             loose = any(one.oid in self._containers for one in roots.loose.get(holder, ()))
             is_named = loose or self._is_named_at(roots.tips.get(holder, ()))
             if holder.kind is not Kind.BRANCH and is_named:
-                yield holder.name if holder.kind is Kind.TAG else f"{holder.kind} {holder.name}"
+                yield f"lease of {holder.name}" if holder.kind is Kind.LEASE else holder.name
         for name, tip in self._project.tips.items() if self._project.git_remote else ():
             is_own = tip.local is not None and tip.local != tip.published
             if is_own and self._is_named_at([Sha(str(tip.local))]):
