@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
-
-from dvc_branchflow.values import dataclass
 
 SLOTS = 10_000
 
