@@ -66,11 +66,12 @@ def _report(flow: Flow, name: str) -> Any:
 
 
 READ_ELSEWHERE = """\
-import sys, fsspec, dvc.api, pyarrow.parquet as pq
+import sys, fsspec, dvc.api, pyarrow as pa, pyarrow.parquet as pq
 repo, rev = sys.argv[1:]
 print(dvc.api.read("data/raw/2024-03/first.csv", repo=repo, rev=rev).splitlines()[0])
 files = fsspec.filesystem("dvc", url=repo, rev=rev)
-print(pq.read_table("data/monitor/prod/rows-2026-11", filesystem=files).num_rows)
+paths = files.glob("data/monitor/prod/rows-2026-11/*.parquet")
+print(pa.concat_tables([pq.read_table(files.open(path)) for path in paths]).num_rows)
 """
 
 
