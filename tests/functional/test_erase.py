@@ -248,9 +248,7 @@ def test_what_nobody_but_its_owner_may_move_is_named(depot: Depot) -> None:
     depot.point("kept.csv", ANN)
     before = git("for-each-ref", "refs/heads", "refs/tags/old")
     outcome = erased(depot)
-    assert {"old", "branch mine in this clone alone", "checkouts"} <= set(
-        outcome.plan.left
-    )
+    assert {"old", "branch mine in this clone alone", "checkouts"} <= set(outcome.plan.left)
     assert outcome.is_done
     mine = {line for line in before.splitlines() if line.endswith(("heads/mine", "tags/old"))}
     assert mine <= set(git("for-each-ref").splitlines())

@@ -213,7 +213,7 @@ def _seaweedfs_command(folder: Path, server: S3Server) -> list[str]:
         "-master.volumeSizeLimitMB=1024",
         f"-volume.port={next(ports)}",
         f"-volume.port.grpc={next(ports)}",
-        "-volume.max=60",
+        "-volume.max=500",
         "-volume.preStopSeconds=0",
         "-metricsPort=0",
         "-filer",
