@@ -351,13 +351,14 @@ def repository(sh: Shell, given_params: dict[str, Any]) -> Shell:
     repo.run("dvc", "init", "--quiet")
     repo.run("dvc", "config", "cache.type", "reflink,hardlink,copy")
     (repo.cwd / "pins.yaml").write_text("clean: 0123\n")
+    (repo.cwd / "partitions.yaml").write_text("partitions: {clean: []}\n")
     return repo
 
 
 def ingest(repo: Shell, partition: str, files: dict[str, bytes]) -> None:
     split_data.write(repo.cwd / "data/clean", {partition: files})
     known = repo.cwd / "partitions.yaml"
-    names = yaml.safe_load(known.read_text())["partitions"]["clean"] if known.exists() else []
+    names = yaml.safe_load(known.read_text())["partitions"]["clean"]
     known.write_text(yaml.safe_dump({"partitions": {"clean": sorted([*names, partition])}}))
     repo.run("dvc", "add", "--quiet", f"data/clean/{partition}")
 
