@@ -13,6 +13,8 @@ from dvc_branchflow.objects import Cache, parse_dvc_config
 from tests.support.isolation import isolated_env
 from tests.support.repos import Shell
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def dvc_repo(tmp_path: Path) -> Shell:

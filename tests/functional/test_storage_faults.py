@@ -24,7 +24,7 @@ from tests.support.depot import Depot, lay_depot, md5, object_path
 from tests.support.repos import Shell, missing_from_directory_remote
 from tests.support.rows import DATA, garbage, released
 
-pytestmark = pytest.mark.usefixtures("as_user")
+pytestmark = [pytest.mark.usefixtures("as_user"), pytest.mark.slow]
 TRIES = 60
 
 

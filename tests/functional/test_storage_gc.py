@@ -31,7 +31,7 @@ from tests.support.depot import Depot, lay_depot, md5, object_path
 from tests.support.repos import Shell, missing_from_directory_remote
 from tests.support.rows import DATA, ROWS, Row, garbage
 
-pytestmark = pytest.mark.usefixtures("as_user")
+pytestmark = [pytest.mark.usefixtures("as_user"), pytest.mark.slow]
 NOW = GcRequest(grace_seconds=0.0)
 TRASH = "branchflow/trash"
 

@@ -37,6 +37,8 @@ from tests.support.histories import (
 )
 from tests.support.isolation import isolated_env
 
+pytestmark = pytest.mark.slow
+
 Deed = tuple[str, int]
 Template = Callable[[Path], World]
 Found = frozenset[tuple[str, str, str | None, str, str]]

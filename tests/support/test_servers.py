@@ -14,6 +14,8 @@ from tests.support.isolation import isolated_env
 from tests.support.repos import Shell, bare_origin, clone
 from tests.support.servers import FaultyProxy, S3Server, free_ports, moto_server, seaweedfs
 
+pytestmark = pytest.mark.slow
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
