@@ -81,6 +81,17 @@ def reached(where: str) -> Iterator[None]:
         raise StorageError(f"{where} can't be used: {reason[:240]}") from error
 
 
+@contextmanager
+def folder_reached(root: Path, where: str) -> Iterator[None]:
+    """The same for a directory: a missing one is unknown, and never empty. Raises: StorageError."""
+    if not root.is_dir():
+        raise StorageError(f"{where} can't be reached: no directory '{root}'")
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(f"{where} can't be used: {error}") from error
+
+
 def absent(oid: Oid, where: str) -> StorageError:
     """Return the error for an object that was asked for and is not there."""
     return StorageError(

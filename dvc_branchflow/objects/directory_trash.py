@@ -5,13 +5,12 @@ from __future__ import annotations
 import filecmp
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
-from dvc_branchflow.errors import StorageError
 from dvc_branchflow.model import Oid
 from dvc_branchflow.objects.aside import TRASH, Aside, Deleted, aside_key, aside_of, files_first
-from dvc_branchflow.objects.base import Stored, object_key
+from dvc_branchflow.objects.base import Stored, folder_reached, object_key
 from dvc_branchflow.objects.directory import put_seconds
 from dvc_branchflow.objects.doomed import Doomed
 
@@ -108,16 +107,8 @@ class DirectoryTrash:
             for folder in (path.parent, path.parent.parent, path.parent.parent.parent):
                 folder.rmdir()
 
-    @contextmanager
-    def _reached(self) -> Iterator[None]:
-        if not self._root.is_dir():
-            raise StorageError(
-                f"DVC remote '{self._name}' can't be reached: no directory '{self._root}'"
-            )
-        try:
-            yield
-        except OSError as error:
-            raise StorageError(f"DVC remote '{self._name}' can't be used: {error}") from error
+    def _reached(self) -> AbstractContextManager[None]:
+        return folder_reached(self._root, f"DVC remote '{self._name}'")
 
 
 def _unless_missing(error: OSError) -> None:

@@ -8,12 +8,12 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Protocol
 
 from dvc_branchflow.errors import StorageError
-from dvc_branchflow.objects.base import reached
+from dvc_branchflow.objects.base import folder_reached, reached
 from dvc_branchflow.objects.clients import bucket_client
 from dvc_branchflow.objects.config import RemoteConfig
 from dvc_branchflow.objects.filesystem import (
@@ -128,14 +128,8 @@ class DirectoryNotes:
         is_file = stat.S_ISREG(found.st_mode)
         return Note(name, found.st_size, found.st_mtime) if is_file else None
 
-    @contextmanager
-    def _reached(self) -> Iterator[None]:
-        if not self._root.is_dir():
-            raise StorageError(f"{self._where} can't be reached: no directory '{self._root}'")
-        try:
-            yield
-        except OSError as error:
-            raise StorageError(f"{self._where} can't be used: {error}") from error
+    def _reached(self) -> AbstractContextManager[None]:
+        return folder_reached(self._root, self._where)
 
 
 class BucketNotes:

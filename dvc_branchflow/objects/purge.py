@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from dvc_branchflow.errors import StorageError
 from dvc_branchflow.model import Oid
 from dvc_branchflow.objects.aside import TRASH, aside_key, aside_of
-from dvc_branchflow.objects.base import object_key, reached
+from dvc_branchflow.objects.base import folder_reached, object_key, reached
 from dvc_branchflow.objects.clients import bucket_client, versions_client
 from dvc_branchflow.objects.config import RemoteConfig
 from dvc_branchflow.objects.crew import Pace, each
@@ -114,14 +114,8 @@ class DirectoryPurge:
         """A directory keeps none; its snapshots and backups are elsewhere."""
         return True
 
-    @contextmanager
-    def _reached(self) -> Iterator[None]:
-        if not self._root.is_dir():
-            raise StorageError(f"{self._where} can't be reached: no directory '{self._root}'")
-        try:
-            yield
-        except OSError as error:
-            raise StorageError(f"{self._where} can't be used: {error}") from error
+    def _reached(self) -> AbstractContextManager[None]:
+        return folder_reached(self._root, self._where)
 
 
 class FileSystemPurge:
@@ -213,7 +207,8 @@ class BucketPurge:
         mine = _forgotten(forgotten, found)
         with self._reached():
             each(mine, take, Pace())
-            self._forget({one.oid for one in mine} - {one.oid for one in kept})
+            # All of them: a run before this one may have been cut off between copies and lists.
+            self._forget(forgotten.oids - {one.oid for one in kept})
         return kept
 
     def sees_versions(self) -> bool:

@@ -175,6 +175,14 @@ def test_an_erasure_takes_every_version_and_says_what_the_bucket_keeps(
         assert (outcome.is_done, len(left), set(place.kept)) == (False, 1, {gone})
     else:
         assert (outcome.is_done, left) == (True, [])
+        # What a run leaves that is cut off after the copies: a line in a list of the trash.
+        trash = f"{PREFIX}/branchflow/trash/20260101T000000Z-cut.txt"
+        client.put_object(
+            Bucket=team.bucket, Key=trash, Body=f"{gone} v1\n{'0' * 32} v2\n".encode()
+        )
+        erase(team.project, EraseRequest("data/raw/x/one.csv", "request 17"), quiet)
+        listed = client.get_object(Bucket=team.bucket, Key=trash)["Body"].read()
+        assert listed == f"{'0' * 32} v2\n".encode()
 
 
 def version_of(team: Team, key: str) -> str:

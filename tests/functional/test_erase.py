@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from dvc_branchflow.cli.render.erasure import erased as rendered
 from dvc_branchflow.errors import RejectedError, StorageError
 from dvc_branchflow.ingest import IngestRequest, ingest
 from dvc_branchflow.model import Oid
@@ -249,6 +250,9 @@ def test_what_nobody_but_its_owner_may_move_is_named(depot: Depot) -> None:
     before = git("for-each-ref", "refs/heads", "refs/tags/old")
     outcome = erased(depot)
     assert {"old", "branch mine in this clone alone", "checkouts"} <= set(outcome.plan.left)
+    told = rendered(outcome)
+    assert "can't be pulled whole any more" in told
+    assert "branch mine in this clone alone" in told
     assert outcome.is_done
     mine = {line for line in before.splitlines() if line.endswith(("heads/mine", "tags/old"))}
     assert mine <= set(git("for-each-ref").splitlines())

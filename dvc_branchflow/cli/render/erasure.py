@@ -26,9 +26,7 @@ def planned(plan: ErasePlan) -> str:
     lines += _derived(plan)
     lines += [f"{one.name}: {count(one.copies, 'copy')}" for one in plan.places if one.copies]
     lines += _away(plan.places)
-    lines += _some("can't be pulled whole any more", plan.left)
-    lines += _some("stays in your checkout, remove it yourself", plan.files)
-    lines += _some("unknown", plan.unknown, "bad")
+    lines += _rest(plan)
     return "\n".join([*lines, "nothing was changed; --yes does it, and nothing brings it back"])
 
 
@@ -40,7 +38,7 @@ def erased(outcome: EraseOutcome) -> str:
     if plan.rerun:
         lines.append(f"to be run again: {', '.join(plan.rerun)}: git branchflow sync")
     lines += _derived(plan)
-    lines += _some("stays in your checkout, remove it yourself", plan.files)
+    lines += _rest(plan)
     for name in outcome.held:
         lines.append(colour(f"still held by branch {name}", "bad"))
     for place in outcome.places:
@@ -108,6 +106,13 @@ def _derived(plan: ErasePlan) -> Iterable[str]:
         yield f"and {count(len(plan.derived) - _SHOWN, 'more out')} computed from it"
     if plan.derived:
         yield "whether it can be found in those, nobody can tell; they can be erased by their md5"
+
+
+def _rest(plan: ErasePlan) -> Iterable[str]:
+    """What an erasure leaves as it is, and what it could not look into."""
+    yield from _some("can't be pulled whole any more", plan.left)
+    yield from _some("stays in your checkout, remove it yourself", plan.files)
+    yield from _some("unknown, and may list it as well", plan.unknown, "bad")
 
 
 def _away(places: Iterable[Place]) -> Iterable[str]:
