@@ -10,7 +10,7 @@ from dvc_branchflow.model import Branch, Sha, parse_sha
 from dvc_branchflow.project import Project
 from dvc_branchflow.query import Condition, ordered, parse_condition, parse_order, require_known
 from dvc_branchflow.values import dataclass, field, replace
-from dvc_branchflow.work.code import CodeBoundary
+from dvc_branchflow.work.code import CodeBoundary, code_at
 from dvc_branchflow.work.commits import CommitData, read_commits
 from dvc_branchflow.work.erasures import erasures_of_runs
 from dvc_branchflow.work.experiments import find_experiment, homes
@@ -267,12 +267,9 @@ def _code_changes(
         if sha not in pairs:
             yield None
             continue
-        sides = (boundary[first], boundary[sha])
-        changed = [
-            counts
-            for path, counts in lines.get(pairs[sha], {}).items()
-            if any(side.is_code(path) for side in sides)
-        ]
+        counted = lines.get(pairs[sha], {})
+        old, new = (code_at(project.git, data[one], boundary[one], counted) for one in (first, sha))
+        changed = [counts for path, counts in counted.items() if old.get(path) != new.get(path)]
         yield CodeChange(len(changed), *map(sum, zip((0, 0), *changed, strict=True)))
 
 

@@ -29,7 +29,8 @@ _DVC_FILES: Mapping[str, str] = {
 # Two dvc.lock files merge without a conflict into one that no run ever made.
 _ATTRIBUTES = ("dvc.lock -merge", ".gitignore merge=union", "**/.gitignore merge=union")
 _IGNORED = (
-    "/models/", "/prints/", "/rejects/", "/repeats/", "/scanned/", "__pycache__/", ".pytest_cache/",
+    "/models/", "/prints/", "/rejects/", "/repeats/", "/scanned/", "/mlruns/", "/mlflow.db",
+    "__pycache__/", ".pytest_cache/",
 )  # fmt: skip
 _CONFIG = """\
 # The flow of this repository: which branch is for what, and which feeds which.

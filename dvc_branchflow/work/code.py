@@ -91,10 +91,23 @@ def code_files(project: Project, spec: BranchSpec, data: CommitData) -> dict[str
 
 def code_digest(project: Project, spec: BranchSpec, data: CommitData) -> str:
     """Return a digest over what of a commit is code, wherever its outs go."""
-    files = without_places(project.git, code_files(project, spec, data))
-    files.pop(DVC_CONFIG, None)
+    files = _unplaced(project.git, code_files(project, spec, data))
     lines = [f"{entry.mode} {entry.sha} {path}\n" for path, entry in sorted(files.items())]
     return hashlib.sha256("".join(lines).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def code_at(
+    git: Git, data: CommitData, boundary: CodeBoundary, paths: Iterable[str]
+) -> dict[str, Entry]:
+    """Return what of some paths is code in a commit, wherever its outs go."""
+    there = {path: data.files[path] for path in paths if path in data.files}
+    return _unplaced(git, {p: entry for p, entry in there.items() if boundary.is_code(p)})
+
+
+def _unplaced(git: Git, files: Mapping[str, Entry]) -> dict[str, Entry]:
+    found = without_places(git, files)
+    found.pop(DVC_CONFIG, None)
+    return found
 
 
 def without_places(git: Git, files: Mapping[str, Entry]) -> dict[str, Entry]:

@@ -78,6 +78,14 @@ def test_releases_branches_experiments_and_commits_stand_side_by_side(
     assert found.notes == (f"{old[:12]}: its results were not made from what is committed",)
 
 
+def test_where_outs_go_is_no_code(flow_git: Git, pinned: Sha) -> None:
+    old = put(flow_git, "dev/m", trained(pinned))
+    moved = PIPELINE.replace(b"[models/m.bin]", b"[models/m.bin: {remote: other}]")
+    new = put(flow_git, "dev/m", {"dvc.yaml": moved, ".dvc/config": b"[core]\nremote = other\n"})
+    assert moved != PIPELINE
+    assert compared(flow_git, old, new).rows["code", "changed"][1] == CodeChange(0, 0, 0)
+
+
 def test_a_tag_without_a_record_is_read_from_its_commit(flow_git: Git, dev: Sha) -> None:
     flow_git.update_refs([RefUpdate("refs/tags/mine", None, dev)], "test")
     assert views(compared(flow_git, "mine", "dev/m"))["mine"].kind == "commit"
