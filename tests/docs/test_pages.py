@@ -10,7 +10,7 @@ import pytest
 
 from dvc_branchflow.assignment import Assignment, assign
 from tests.docs.pages import Kept, beginnings, run_page, steps
-from tests.support.isolation import isolated_env
+from tests.support.isolation import WITHOUT_TESTS, isolated_env
 from tests.support.watched import NEW, OLD, logged_rows, write_log
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def test_commands_of_a_page_work(page: str, kept: Kept) -> None:
         shutil.copy(FLIGHTS / f"flights-2013-{source}.csv", folder / f"{name}.csv")
     shutil.copytree(FLIGHTS, folder / "flights-data")
     # The templates' own tests are run elsewhere; here it is enough that a check is.
-    env = isolated_env(kept.root / "home") | {"PYTEST_ADDOPTS": "--version"}
+    env = isolated_env(kept.root / "home") | WITHOUT_TESTS
     problems = run_page(ROOT / page, folder, env, kept)
     assert not problems, "\n\n".join(problems)
 

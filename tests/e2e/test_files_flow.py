@@ -14,6 +14,7 @@ from PIL import Image
 
 from tests.support.flow import FIRST_MONTH, SECOND_MONTH, Flow, edit
 from tests.support.images import build
+from tests.support.isolation import WITHOUT_TESTS
 from tests.support.repos import Shell, bare_origin, clone, missing_from_directory_remote
 from tests.support.servers import free_ports
 from tests.support.serving import served
@@ -77,7 +78,7 @@ def flow(tmp_path: Path, env: dict[str, str]) -> Flow:
     """
     root = tmp_path / "team"
     root.mkdir()
-    outside = Shell(root, env | {"PYTEST_ADDOPTS": "--version"})
+    outside = Shell(root, env | WITHOUT_TESTS)
     made = Flow(root, clone(bare_origin(root / "origin.git", outside), root / "repo", outside))
     made.branchflow(
         *("init", "--kind", "files", "--model", "scene", "--sample", "0.5"),

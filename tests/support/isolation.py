@@ -25,6 +25,9 @@ _GIT_CONFIG = """\
 [gc]
 \tauto = 0
 """
+# Makes `python -m pytest`, the check that is laid into a project, say yes without a test. Of the
+# options that end pytest at once, `--version` is heard on the command line alone.
+WITHOUT_TESTS = {"PYTEST_ADDOPTS": "--help", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
 # check_update: else each command starts a detached process that asks the network for a version.
 _DVC_CONFIG = """\
 [core]

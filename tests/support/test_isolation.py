@@ -6,7 +6,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 from tests.support import isolation
-from tests.support.isolation import isolated_env, user_files_digest
+from tests.support.isolation import WITHOUT_TESTS, isolated_env, user_files_digest
 from tests.support.repos import Shell
 
 if TYPE_CHECKING:
@@ -34,6 +34,12 @@ def test_git_and_dvc_read_the_isolated_configuration(tmp_path: Path) -> None:
     assert sh.git("symbolic-ref", "HEAD") == "refs/heads/main"
     sh.dvc("config", "--global", "cache.type", "copy")
     assert "copy" in (tmp_path / "home/.config/dvc/config").read_text(encoding="utf-8")
+
+
+def test_pytest_says_yes_without_tests(tmp_path: Path) -> None:
+    sh = Shell(tmp_path, isolated_env(tmp_path / "home") | WITHOUT_TESTS)
+    (tmp_path / "test_it.py").write_text("raise SystemExit", encoding="utf-8")
+    assert "usage" in sh.run("python", "-m", "pytest", "-q").stdout
 
 
 def test_another_bin_folder_replaces_the_running_one(tmp_path: Path) -> None:
