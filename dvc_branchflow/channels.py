@@ -19,7 +19,7 @@ _VERSION = (
     r"v(?:0|[1-9]\d*)\.(?:0|[1-9]\d*)\.(?:0|[1-9]\d*)"
     rf"(?:-{_PRE}(?:\.{_PRE})*)?(?:\+[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*)?"
 )
-_TAG = re.compile(
+_TAG = (  # compiled where there is a tag
     rf"(?P<model>(?:[A-Za-z0-9_./-]+=)?{_NAME})"
     rf"(?:(?:\#(?P<channel>{_NAME})|@(?P<version>{_VERSION}))(?P<cancel>!?)|@deprecated)"
     r"(?:\#(?P<number>\d{1,18}))?"
@@ -78,7 +78,7 @@ class Event:
 
 def parse_gto_tag(tag: str) -> GtoTag | None:
     """Return what a tag's short name says, or None for any other tag than GTO's."""
-    match = _TAG.fullmatch(tag)
+    match = re.fullmatch(_TAG, tag)
     if match is None:
         return None
     model, version, channel, number = match.group("model", "version", "channel", "number")

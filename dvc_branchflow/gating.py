@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 import re
-from decimal import Decimal
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from dvc_branchflow.query import is_number
 from dvc_branchflow.values import dataclass
+
+if TYPE_CHECKING:
+    from decimal import Decimal
 
 Better = Literal["lower", "higher"]
 BETTER: tuple[Better, ...] = ("lower", "higher")
@@ -123,12 +125,16 @@ def _number(value: object) -> float | None:
 
 def _worth(gate: Gate, value: Decimal | float) -> Decimal:
     """The value as a number that is larger the better."""
+    from decimal import Decimal  # 1 ms
+
     exact = Decimal(str(value))
     return exact if gate.better == "higher" else -exact
 
 
 def _limit(gate: Gate, current: float | None) -> Decimal | None:
     """The worst value that is let through; None: every finite one is."""
+    from decimal import Decimal
+
     if current is None:
         return None
     exact = Decimal(str(current))

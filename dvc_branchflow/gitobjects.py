@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from typing import NamedTuple
 
 from dvc_branchflow.errors import GitError
+from dvc_branchflow.lazy import hashlib
 from dvc_branchflow.model import Sha
 from dvc_branchflow.values import dataclass
 
@@ -72,6 +71,8 @@ class Tag:
 
 def utc_text(seconds: int) -> str:
     """Return a time of Git's as ISO 8601 in UTC; what no calendar has, as the epoch."""
+    from datetime import UTC, datetime  # 1 ms
+
     try:
         moment = datetime.fromtimestamp(seconds, UTC)
     except (OverflowError, ValueError, OSError):

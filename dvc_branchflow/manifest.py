@@ -7,13 +7,13 @@ that lets us search and splice a million entries without making objects of them.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from dvc_branchflow.errors import ConfigError
+from dvc_branchflow.lazy import hashlib
 from dvc_branchflow.model import Oid
 
 EMPTY = b"[]"

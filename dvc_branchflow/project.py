@@ -7,28 +7,13 @@ from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 
+from dvc_branchflow import dvcio, objects
 from dvc_branchflow.config import FlowConfig, parse_config
-from dvc_branchflow.dvcio import open_file_system
 from dvc_branchflow.errors import ConfigError, FlowError, StorageError
 from dvc_branchflow.flow import BranchSpec, describe, describe_all
 from dvc_branchflow.git import Git, Ref, Refs
 from dvc_branchflow.gitobjects import EXECUTABLE_MODE, FILE_MODE
 from dvc_branchflow.model import CONFIG_FILE, DVC_CONFIG, Branch, Oid, Out, Sha
-from dvc_branchflow.objects import (
-    Cache,
-    DvcConfig,
-    FileSystem,
-    RemoteConfig,
-    Store,
-    named_remotes,
-    open_store,
-    parse_dvc_config,
-)
-from dvc_branchflow.objects.aside import Trash
-from dvc_branchflow.objects.notes import Notes, open_notes
-from dvc_branchflow.objects.probe import Probe, open_probe
-from dvc_branchflow.objects.purge import Purge, open_purge
-from dvc_branchflow.objects.trash import open_trash
 from dvc_branchflow.plain import load_mapping
 from dvc_branchflow.tombstones import FOLDER, Tombstone, is_tombstone, parse_tombstone
 from dvc_branchflow.values import dataclass, field, replace
@@ -61,8 +46,8 @@ class Project:
 
     git: Git
     is_shared: bool = False
-    _stores: dict[str, Store] = field(default_factory=dict, repr=False)
-    _notes: dict[str, Notes] = field(default_factory=dict, repr=False)
+    _stores: dict[str, objects.Store] = field(default_factory=dict, repr=False)
+    _notes: dict[str, objects.Notes] = field(default_factory=dict, repr=False)
 
     @classmethod
     def open(cls, path: Path) -> Project:
@@ -86,13 +71,13 @@ class Project:
         return theirs[0] if theirs else None
 
     @cached_property
-    def cache(self) -> Cache:
+    def cache(self) -> objects.Cache:
         """DVC's local cache, shared between the worktrees."""
         configured = self.dvc_config.cache.get("dir")
         if configured:
-            return Cache(Path(configured))
+            return objects.Cache(Path(configured))
         home = self.main_checkout
-        return Cache(home / ".dvc" / "cache" if home else self.state_dir / "cache")
+        return objects.Cache(home / ".dvc" / "cache" if home else self.state_dir / "cache")
 
     @cached_property
     def git_remote(self) -> str | None:
@@ -157,7 +142,7 @@ class Project:
         return self.tip(self.config.tracking)
 
     @cached_property
-    def dvc_config(self) -> DvcConfig:
+    def dvc_config(self) -> objects.DvcConfig:
         """DVC's settings: those committed on the tracking branch, and this machine's own."""
         return self.dvc_config_at(self.tracking.sha)
 
@@ -166,7 +151,7 @@ class Project:
         """The DVC remotes that the tracking branch names, without those of this user alone."""
         committed = _decoded(self._file_at(self.tracking.sha, DVC_CONFIG) or b"")
         known = self.dvc_config.remotes
-        return tuple(name for name in named_remotes(committed) if name in known)
+        return tuple(name for name in objects.named_remotes(committed) if name in known)
 
     @cached_property
     def erased(self) -> Mapping[Oid, Tombstone]:
@@ -195,7 +180,7 @@ class Project:
         read = [parse_tombstone(blobs[sha], path) for path, sha in paths.items()]
         return sorted(read, key=lambda one: (one.when, one.id))
 
-    def store(self, name: str | None) -> Store:
+    def store(self, name: str | None) -> objects.Store:
         """Return the DVC remote of that name (None: the default one).
 
         Raises: StorageError: no such remote is configured.
@@ -211,26 +196,26 @@ class Project:
                     f"DVC remote '{name}' is not configured on '{self.config.tracking}'",
                     hint=f"dvc remote add {name} URL",
                 )
-            self._stores[name] = open_store(self.dvc_config.remotes[name], _file_system)
+            self._stores[name] = objects.open_store(self.dvc_config.remotes[name], _file_system)
         return self._stores[name]
 
-    def notes(self, remote: str) -> Notes:
+    def notes(self, remote: str) -> objects.Notes:
         """Return the small files on a DVC remote, which has to be configured."""
         if remote not in self._notes:
-            self._notes[remote] = open_notes(self.dvc_config.remotes[remote], _file_system)
+            self._notes[remote] = objects.open_notes(self.dvc_config.remotes[remote], _file_system)
         return self._notes[remote]
 
-    def trash(self, remote: str) -> Trash:
+    def trash(self, remote: str) -> objects.Trash:
         """Return what was set aside on a DVC remote, which has to be configured."""
-        return open_trash(self.dvc_config.remotes[remote], _file_system)
+        return objects.open_trash(self.dvc_config.remotes[remote], _file_system)
 
-    def probe(self, remote: str) -> Probe:
+    def probe(self, remote: str) -> objects.Probe:
         """Return what finds out what may be done on a DVC remote, which has to be configured."""
-        return open_probe(self.dvc_config.remotes[remote], _file_system)
+        return objects.open_probe(self.dvc_config.remotes[remote], _file_system)
 
-    def purge(self, remote: str) -> Purge:
+    def purge(self, remote: str) -> objects.Purge:
         """Return the way to every copy of objects on a DVC remote, which has to be configured."""
-        return open_purge(self.dvc_config.remotes[remote], _file_system)
+        return objects.open_purge(self.dvc_config.remotes[remote], _file_system)
 
     # -- branches ------------------------------------------------------------------------------
 
@@ -305,7 +290,7 @@ class Project:
             raise FlowError(f"{what} needs the history, and this clone is shallow",
                             hint="git fetch --unshallow")  # fmt: skip
 
-    def dvc_config_at(self, commit: Sha) -> DvcConfig:
+    def dvc_config_at(self, commit: Sha) -> objects.DvcConfig:
         """Return DVC's settings with those that a commit holds. Raises: ConfigError."""
         committed = _decoded(self._file_at(commit, DVC_CONFIG) or b"")
         home = self.main_checkout
@@ -313,7 +298,7 @@ class Project:
         layers = [(_text(path), path.parent) for path in _machine_configs()]
         layers.append((committed, folder))
         layers.append((_text(folder / "config.local"), folder))
-        return parse_dvc_config(layers)
+        return objects.parse_dvc_config(layers)
 
     def _file_at(self, commit: Sha, path: str) -> bytes | None:
         entry = self.git.entry(self.git.commits([commit])[commit].tree, path)
@@ -357,8 +342,8 @@ def _named(refs: dict[str, Ref], prefix: str) -> dict[Branch, Sha]:
     }
 
 
-def _file_system(remote: RemoteConfig) -> FileSystem:
-    return FileSystem(*open_file_system(remote.name, remote.url, remote.options))
+def _file_system(remote: objects.RemoteConfig) -> objects.FileSystem:
+    return objects.FileSystem(*dvcio.open_file_system(remote.name, remote.url, remote.options))
 
 
 def _machine_configs() -> list[Path]:

@@ -12,7 +12,7 @@ from dvc_branchflow.values import dataclass
 
 Values = Mapping[str, object]
 _T = TypeVar("_T")
-_CONDITION = re.compile(r"\s*([^<>=!]*[^<>=!\s])\s*(<=|>=|!=|==|=|<|>)\s*(.*?)\s*", re.DOTALL)
+_CONDITION = r"\s*([^<>=!]*[^<>=!\s])\s*(<=|>=|!=|==|=|<|>)\s*(.*?)\s*"
 _ID = re.compile(r"[0-9a-f]{32,64}")
 _DIGITS = re.compile(r"([0-9]{1,18})")
 _LEAST_ID = 4
@@ -64,7 +64,7 @@ def parse_condition(text: str) -> Condition:
 
     Raises: UsageError: it is none.
     """
-    match = _CONDITION.fullmatch(text)
+    match = re.fullmatch(_CONDITION, text, re.DOTALL)
     if match is None:
         raise UsageError(
             f"'{text[:80]}' is no condition: a name, one of = != < <= > >=, and a value",

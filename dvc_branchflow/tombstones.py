@@ -7,11 +7,11 @@ a file below one: a name may say as much about somebody as the file did.
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from dvc_branchflow.errors import ConfigError
+from dvc_branchflow.lazy import hashlib
 from dvc_branchflow.model import Oid
 from dvc_branchflow.typed import decode, encode
 from dvc_branchflow.values import dataclass

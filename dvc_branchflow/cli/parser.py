@@ -10,16 +10,25 @@ from typing import Any
 from dvc_branchflow import __version__
 from dvc_branchflow.cli.commands import GROUPS, load
 from dvc_branchflow.cli.commands.base import Command
+from dvc_branchflow.cli.text import width
 from dvc_branchflow.errors import UsageError
 
 _SHELLS = ("bash", "zsh", "tcsh")
+
+
+class Formatter(argparse.RawDescriptionHelpFormatter):
+    """Leaves descriptions as they are. argparse makes one for each argument, so it is cheap."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, width=width() - 2)
 
 
 class Parser(argparse.ArgumentParser):
     """Raises UsageError where argparse would print and exit; options are written in full."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **{"allow_abbrev": False, **options})
+        own = {"allow_abbrev": False, "formatter_class": Formatter}
+        super().__init__(*args, **{**own, **options})
 
     def error(self, message: str) -> Any:
         """Report what is wrong with the command line."""
@@ -108,7 +117,6 @@ def _add(verbs: Any, command: Command, common: argparse.ArgumentParser) -> argpa
         help=command.summary,
         description=command.description,
         epilog=f"example:\n  {command.example}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
         parents=[common],
     )
     command.add(parser)

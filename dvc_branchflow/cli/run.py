@@ -88,6 +88,8 @@ def _meant(arguments: Sequence[str]) -> tuple[Command, ...] | None:
     for word in words:
         if word == "-C":
             next(words, None)
+        elif word == "--version":
+            return ()
         elif word not in _COMMON:
             return load(name for name in COMMANDS if name.partition(" ")[0] == word) or None
     return None

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from dvc_branchflow.errors import ConfigError
+from dvc_branchflow.lazy import hashlib
 from dvc_branchflow.model import (
     LOCK_FILE,
     PINS_FILE,

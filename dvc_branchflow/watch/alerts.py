@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping
 from typing import Literal
 
 from dvc_branchflow.values import dataclass, replace
+from dvc_branchflow.watch import ALERTS
 from dvc_branchflow.watch.verdicts import Check, Kind, ReleaseCheck
 
-FOLDER = "alerts"
 SCHEMA: Literal["branchflow/alert/1"] = "branchflow/alert/1"
 
 
@@ -79,7 +79,7 @@ class Alert:
 
 def alert_path(alert_id: str) -> str:
     """Return where an alert lies on its branch."""
-    return f"{FOLDER}/{alert_id}.json"
+    return f"{ALERTS}/{alert_id}.json"
 
 
 def raised(check: Check, alerts: Iterable[Alert]) -> list[Alert]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 from dvc_branchflow.errors import ConfigError
-from dvc_branchflow.lazy import np, pa, pc
+from dvc_branchflow.lazy import hashlib, np, pa, pc
 from dvc_branchflow.values import asdict, dataclass, field, replace
 from dvc_branchflow.watch.columns import Batch, as_number, as_text, as_time, looks_like_number
 from dvc_branchflow.watch.recipe import ColumnKind, Recipe

@@ -12,10 +12,10 @@ from dvc_branchflow.drift.thresholds import Thresholds
 from dvc_branchflow.lazy import np
 from dvc_branchflow.typed import encode
 from dvc_branchflow.values import dataclass, field
+from dvc_branchflow.watch import CHECKS
 from dvc_branchflow.watch.quality import Quality
 from dvc_branchflow.watch.windows import Span, compact, parse_span
 
-FOLDER = "checks"
 PAGE = "report.html"
 SCHEMA: Literal["branchflow/monitor-check/1"] = "branchflow/monitor-check/1"
 _PLOT_BINS = 24
@@ -130,7 +130,7 @@ class Check:
 
 def check_path(span: Span, check_id: str) -> str:
     """Return where a check of a window lies on its branch."""
-    return f"{FOLDER}/{compact(span.start)}-{compact(span.end)}-{check_id}.json"
+    return f"{CHECKS}/{compact(span.start)}-{compact(span.end)}-{check_id}.json"
 
 
 def check_id(span: Span, inputs: str, question: Mapping[str, Any]) -> str:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping
 
 from dvc_branchflow.flow import BranchSpec
 from dvc_branchflow.git import Git
 from dvc_branchflow.gitobjects import EXECUTABLE_MODE, FILE_MODE, Entry, blob_id
+from dvc_branchflow.lazy import hashlib
 from dvc_branchflow.metafiles import Pipeline
 from dvc_branchflow.metafiles.remotes import without_remotes
 from dvc_branchflow.model import (

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-
 from dvc_branchflow.git import Git, init_bare
+from dvc_branchflow.lazy import hashlib
 from dvc_branchflow.model import parse_repository
 from dvc_branchflow.project import Project
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping
 
 from dvc_branchflow.git import Git
+from dvc_branchflow.lazy import hashlib
 from dvc_branchflow.manifest import Entry, entries, manifest_oid, render
 from dvc_branchflow.model import Oid, Out
 from dvc_branchflow.work.commits import CommitData

@@ -2,46 +2,44 @@
 
 from __future__ import annotations
 
+from dvc_branchflow import watch
 from dvc_branchflow.errors import ConfigError
 from dvc_branchflow.model import Role
 from dvc_branchflow.project import Project
 from dvc_branchflow.typed import decode
 from dvc_branchflow.versions import parse_tag
-from dvc_branchflow.watch import alerts, verdicts
-from dvc_branchflow.watch.alerts import Alert
-from dvc_branchflow.watch.verdicts import Check
 from dvc_branchflow.work.elsewhere import repository_at
 from dvc_branchflow.work.environments import Environment, environment
 
 _RECENT = 60  # checks that are looked back at
 
 
-def recent_checks(env: Environment) -> list[Check]:
+def recent_checks(env: Environment) -> list[watch.Check]:
     """Return the checks on a branch, by window and time; of very many, those of the last windows.
 
     Raises: ConfigError: a file among them can't be read.
     """
-    paths = _listed(env, verdicts.FOLDER)[-_RECENT:]
+    paths = _listed(env, watch.CHECKS)[-_RECENT:]
     held = env.files(paths)
-    found = [decode(Check, held[path], path) for path in paths if path in held]
+    found = [decode(watch.Check, held[path], path) for path in paths if path in held]
     return sorted(found, key=lambda check: (check.window, check.when, check.id))
 
 
-def all_alerts(env: Environment) -> list[Alert]:
+def all_alerts(env: Environment) -> list[watch.Alert]:
     """Return the alerts on a branch, oldest first. Raises: ConfigError: one can't be read."""
-    paths = _listed(env, alerts.FOLDER)
+    paths = _listed(env, watch.ALERTS)
     held = env.files(paths)
-    found = [decode(Alert, held[path], path) for path in paths if path in held]
+    found = [decode(watch.Alert, held[path], path) for path in paths if path in held]
     return sorted(found, key=lambda alert: (alert.opened, alert.id))
 
 
 def count_open(env: Environment) -> int:
     """Return how many alerts of a branch are open; one that can't be read counts as such."""
-    held = env.files(_listed(env, alerts.FOLDER))
+    held = env.files(_listed(env, watch.ALERTS))
     count = 0
     for path, content in held.items():
         try:
-            count += decode(Alert, content, path).is_open
+            count += decode(watch.Alert, content, path).is_open
         except ConfigError:
             count += 1
     return count

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
@@ -12,6 +11,7 @@ from pathlib import Path
 
 from dvc_branchflow.dvcio import mend_locks
 from dvc_branchflow.errors import FlowError, GitError
+from dvc_branchflow.lazy import hashlib
 from dvc_branchflow.model import Branch, Sha
 from dvc_branchflow.objects import RemoteConfig
 from dvc_branchflow.project import Project
