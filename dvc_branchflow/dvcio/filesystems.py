@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from dvc_branchflow.errors import StorageError
 
+_WEBDAV = frozenset({"webdav", "webdavs"})
 _EXTRAS = {"webdavs": "webdav"}  # DVC's optional packages that are not called like the URL
 
 
@@ -18,6 +19,7 @@ class RemoteFileSystem(NamedTuple):
     home: str | None
     appears_whole: bool
     can_list: bool
+    renames: Callable[[str, str], object] | None
 
 
 def open_file_system(name: str, url: str, options: Mapping[str, str]) -> RemoteFileSystem:
@@ -50,4 +52,10 @@ def open_file_system(name: str, url: str, options: Mapping[str, str]) -> RemoteF
         home=None if is_http else root.partition("/")[0] if is_bucket else root,
         appears_whole=is_bucket or is_http,
         can_list=kind.CAN_TRAVERSE,
+        renames=_put_over(fs) if kind.protocol in _WEBDAV else None,
     )
+
+
+def _put_over(fs: Any) -> Callable[[str, str], object]:
+    """WebDAV's own move, in one request; the file system's `mv` copies, and never over a file."""
+    return lambda source, target: fs.fs.client.move(source, target, overwrite=True)

@@ -13,6 +13,9 @@ from dvc_branchflow.model import Oid
 from dvc_branchflow.values import dataclass
 
 PREFIX = "files/md5"
+_MACHINE = "//169.254.169.254/"  # where clouds tell a machine's own credentials
+_REQUEST = re.compile(r"(?:Error performing [a-z ]+: )?Error performing (\w+ [^\s?]+)\S* in .*? - ")
+_CAUSE = re.compile(r'\b(?:message|error): "([^"]+)"')
 _KEY = re.compile(rf"{PREFIX}/([0-9a-f]{{2}})/([0-9a-f]{{30}}(?:\.dir)?)")
 
 
@@ -77,8 +80,19 @@ def reached(where: str) -> Iterator[None]:
     except StorageError:
         raise
     except Exception as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise StorageError(f"{where} can't be used: {reason[:240]}") from error
+        raise StorageError(f"{where} can't be used: {reason(error)}") from error
+
+
+def reason(error: Exception) -> str:
+    """Return in one line why a client failed, without the numbers that obstore tells beside it."""
+    text, _, source = str(error).partition("\n\nDebug source:")
+    if _MACHINE in text:
+        return "no credentials were found, and this machine has no role that could be asked for any"
+    text = _REQUEST.sub(r"\1: ", " ".join(text.split()))
+    cause = _CAUSE.search(source)
+    if cause and cause[1] not in text:
+        text = f"{text}: {cause[1]}"
+    return text[:240] or type(error).__name__
 
 
 @contextmanager

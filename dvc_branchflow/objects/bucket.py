@@ -50,8 +50,8 @@ class BucketStore:
 
         with self._reached():
             each(wanted, ask, Pace(self._jobs))
-        if wanted and not found:  # a server says the same of an object and of a bucket
-            next(self.listing(), None)
+        if wanted and not found:
+            self._require_bucket()
         return found
 
     def put(self, sources: Mapping[Oid, Path]) -> None:
@@ -60,7 +60,11 @@ class BucketStore:
         The proof is the md5 that the server answers with; where it has none, the size.
         """
         with self._reached():
-            each(sources.items(), self._upload, Pace(self._jobs), _size_in_flight)
+            try:
+                each(sources.items(), self._upload, Pace(self._jobs), _size_in_flight)
+            except FileNotFoundError:
+                self._require_bucket()
+                raise
 
     def get(self, targets: Mapping[Oid, Path]) -> None:
         """Download objects, each proven by its md5."""
@@ -80,8 +84,11 @@ class BucketStore:
                 return
             found[oid] = digest.hexdigest()
 
+        wanted = list(oids)
         with self._reached():
-            each(oids, hash_one, Pace(self._jobs))
+            each(wanted, hash_one, Pace(self._jobs))
+        if wanted and not found:
+            self._require_bucket()
         return found
 
     def listing(self) -> Iterator[Stored]:
@@ -144,6 +151,7 @@ class BucketStore:
         try:
             save(self._pieces(oid), target, oid, self._name)
         except FileNotFoundError as error:
+            self._require_bucket()
             raise absent(oid, self._name) from error
 
     def _pieces(self, oid: Oid) -> Iterator[Any]:
@@ -164,6 +172,10 @@ class BucketStore:
         except FileNotFoundError:
             return None
         return meta
+
+    def _require_bucket(self) -> None:
+        """Raise where the bucket itself is missing: a server says the same of it and of objects."""
+        next(self.listing(), None)
 
     def _is_listing_shorter(self, wanted: list[Oid]) -> bool:
         """Whether listing all costs less than asking for each, by the size of one folder of 256."""

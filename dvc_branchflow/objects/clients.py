@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from dvc_branchflow.errors import ConfigError, StorageError
+from dvc_branchflow.objects.base import reason
 from dvc_branchflow.objects.config import RemoteConfig
 
 # Options that say nothing about the way to the bucket; `listobjects` is one that DVC ignores.
@@ -18,12 +20,21 @@ _COMMON = frozenset(
 _REGION_URL = "https://s3.amazonaws.com"
 _REQUEST_SECONDS, _CONNECT_SECONDS = 300, 10  # a request moves 8 MiB at most
 _RETRIES = 4
-_AZURE_CONNECTION = {
-    "AccountName": "account_name",
-    "AccountKey": "account_key",
-    "BlobEndpoint": "endpoint",
-    "SharedAccessSignature": "sas_key",
-}
+_AZURE_EMULATOR = "http://127.0.0.1:10000/devstoreaccount1"
+_AZURE_SETTINGS = {
+    "connection_string": "connection_string",
+    "account_name": "account",
+    "account_key": "key",
+    "sas_token": "sas_token",
+}  # DVC's word: that of Azure's own tool
+_AZURE_WORDS = {
+    "account_name": "account_name",
+    "account_key": "account_key",
+    "sas_token": "sas_key",
+    "tenant_id": "tenant_id",
+    "client_id": "client_id",
+    "client_secret": "client_secret",
+}  # DVC's word: obstore's
 
 
 def bucket_client(remote: RemoteConfig) -> Any | None:
@@ -113,41 +124,83 @@ def _gs(remote: RemoteConfig) -> Any:
 
     options = remote.options
     bucket, prefix = _place(remote)
-    endpoint = options.get("endpointurl")
+    endpoint = options.get("endpointurl") or os.environ.get("STORAGE_EMULATOR_HOST")
     config = {
         "application_credentials": options.get("credentialpath"),
         "base_url": endpoint,
         "skip_signature": True if remote.is_on("allow_anonymous_login") else None,
     }
-    return _made(GCSStore, bucket, prefix, config, remote, endpoint)
+    try:
+        return _made(GCSStore, bucket, prefix, config, remote, endpoint)
+    except ConfigError:
+        if "credentialpath" in options:
+            raise
+        return None  # the machine's credentials are of a kind that only Google's library reads
 
 
 def _azure(remote: RemoteConfig) -> Any:
     from obstore.store import AzureStore
 
-    options = remote.options
     container, prefix = _place(remote)
-    connection = options.get("connection_string") or os.environ.get(
-        "AZURE_STORAGE_CONNECTION_STRING", ""
-    )
-    parts = dict(part.partition("=")[::2] for part in connection.split(";") if "=" in part)
-    config: dict[str, Any] = {
-        word: parts[key] for key, word in _AZURE_CONNECTION.items() if key in parts
-    }
-    config |= {
-        word: options[key]
-        for key, word in (
-            ("account_name", "account_name"),
-            ("account_key", "account_key"),
-            ("sas_token", "sas_key"),
-            ("tenant_id", "tenant_id"),
-            ("client_id", "client_id"),
-            ("client_secret", "client_secret"),
+    options = _azure_options(remote.options)
+    if "connection_string" in options:
+        config = _azure_connection(options["connection_string"])
+        return _made(AzureStore, container, prefix, config, remote, config.get("endpoint"))
+    config = {word: options[key] for key, word in _AZURE_WORDS.items() if key in options}
+    provider = None
+    if config.keys() == {"account_name"}:
+        if remote.is_on("allow_anonymous_login"):
+            config["skip_signature"] = "true"
+        else:
+            provider = _azure_provider()
+    return _made(AzureStore, container, prefix, config, remote, None, provider)
+
+
+def _azure_options(options: Mapping[str, str]) -> dict[str, str]:
+    """The options with what Azure's own tool is set to: in the environment, or in its file."""
+    import configparser
+
+    folder = os.environ.get("AZURE_CONFIG_DIR") or "~/.azure"
+    parser = configparser.ConfigParser(interpolation=None)
+    with suppress(configparser.Error, OSError):
+        parser.read(Path(folder).expanduser() / "config")
+    found = dict(options)
+    for option, word in _AZURE_SETTINGS.items():
+        value = os.environ.get(f"AZURE_STORAGE_{word.upper()}") or parser.get(
+            "storage", word, fallback=None
         )
-        if key in options
+        if value:
+            found.setdefault(option, value)
+    return found
+
+
+def _azure_connection(text: str) -> dict[str, str]:
+    """What a connection string says, read as Azure's own library reads it."""
+    said = {
+        key.strip().lower(): value
+        for key, _, value in (part.partition("=") for part in text.split(";"))
     }
-    config["skip_signature"] = True if remote.is_on("allow_anonymous_login") else None
-    return _made(AzureStore, container, prefix, config, remote, config.get("endpoint"))
+    if said.get("usedevelopmentstorage") == "true":
+        return {"use_emulator": "true", "endpoint": _AZURE_EMULATOR}
+    account = said.get("accountname", "")
+    found = {
+        "account_name": account,
+        "account_key": said.get("accountkey"),
+        "sas_key": said.get("sharedaccesssignature"),
+        "endpoint": said.get("blobendpoint")
+        or f"{said.get('defaultendpointsprotocol', 'https')}://{account}.blob."
+        f"{said.get('endpointsuffix', 'core.windows.net')}",
+    }
+    return {key: value for key, value in found.items() if value}
+
+
+def _azure_provider() -> Any | None:
+    """Azure's own chain (environment, roles, `az login`), as DVC uses it; None: not installed."""
+    try:
+        from obstore.auth.azure import AzureCredentialProvider
+    except ImportError:
+        return None  # obstore asks the environment and the machine itself
+    return AzureCredentialProvider()
 
 
 def _place(remote: RemoteConfig) -> tuple[str, str | None]:
@@ -170,9 +223,8 @@ def _made(
             credential_provider=provider,
         )
     except Exception as error:
-        reason = " ".join(str(error).split())
         raise ConfigError(
-            f"DVC remote '{remote.name}' can't be used as configured: {reason[:240]}",
+            f"DVC remote '{remote.name}' can't be used as configured: {reason(error)}",
             hint=f"dvc remote modify {remote.name} OPTION VALUE",
         ) from error
 
@@ -181,7 +233,7 @@ def _client_options(remote: RemoteConfig, endpoint: str | None) -> dict[str, Any
     options = remote.options
     found: dict[str, Any] = {
         "timeout": f"{_REQUEST_SECONDS}s",
-        "connect_timeout": f"{options.get('connect_timeout', _CONNECT_SECONDS)}s",
+        "connect_timeout": f"{_connect_seconds(options)}s",
     }
     if "read_timeout" in options:
         found["read_timeout"] = f"{options['read_timeout']}s"
@@ -200,6 +252,11 @@ def _client_options(remote: RemoteConfig, endpoint: str | None) -> dict[str, Any
                 hint=f"dvc remote modify {remote.name} ssl_verify PATH",
             ) from error
     return found
+
+
+def _connect_seconds(options: Mapping[str, str]) -> str:
+    found = options.get("connect_timeout") or options.get("connection_timeout")
+    return found or str(_CONNECT_SECONDS)
 
 
 def _session(options: Mapping[str, str]) -> Any | None:
@@ -295,7 +352,8 @@ _KINDS: Mapping[str, tuple[_Maker, frozenset[str]]] = {
         _azure,
         frozenset(
             {"account_key", "account_name", "allow_anonymous_login", "client_id"}
-            | {"client_secret", "connection_string", "read_timeout", "sas_token", "tenant_id"}
+            | {"client_secret", "connection_string", "connection_timeout", "read_timeout"}
+            | {"sas_token", "tenant_id", "timeout"}
         ),
     ),
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ class FileSystem:
         home: the folder or bucket without which nothing is known of the objects; None: has none.
         appears_whole: a file that is being written can't be seen before its end.
         can_list: what is there can be found out without asking for it by name.
+        renames: puts a file in another one's place, where the file system's own `mv` can't.
     """
 
     fs: Any
@@ -37,6 +38,32 @@ class FileSystem:
     home: str | None
     appears_whole: bool
     can_list: bool
+    renames: Callable[[str, str], object] | None = None
+
+    def entry(self, path: str) -> Mapping[str, Any] | None:
+        """Return what lies at a path now, whatever the file system remembers; None: nothing does.
+
+        Its own `exists` says "no" of a server that is down or refuses.
+        """
+        self.fs.fs.invalidate_cache(path.rpartition("/")[0])
+        try:
+            found: Mapping[str, Any] = self.fs.info(path)
+        except FileNotFoundError:
+            return None
+        return found
+
+    def move(self, source: str, target: str) -> None:
+        """Put a file in another one's place."""
+        (self.renames or self.fs.fs.mv)(source, target)
+
+    def require_home(self, where: str) -> None:
+        """Raise where the remote's own folder or bucket is missing: then nothing is known."""
+        if self.home is not None and self.entry(self.home) is None:
+            home = self.fs.unstrip_protocol(self.home).rstrip("/")
+            raise StorageError(
+                f"{where} can't be reached: there is no '{home}'",
+                hint=f"make '{home}' there  # if it really is a new one",
+            )
 
 
 OpenFileSystem = Callable[[RemoteConfig], FileSystem]
@@ -47,6 +74,7 @@ class FileSystemStore:
 
     def __init__(self, name: str, place: FileSystem, jobs: int = MOST) -> None:
         self._name = name
+        self._where = f"DVC remote '{name}'"
         self._place = place
         self._fs = place.fs
         self._jobs = jobs
@@ -64,13 +92,13 @@ class FileSystemStore:
         with self._reached():
             each(wanted, ask, Pace(self._jobs))
             if len(found) < len(wanted):
-                self._require_home()
+                self._place.require_home(self._where)
         return found
 
     def put(self, sources: Mapping[Oid, Path]) -> None:
         """Upload objects whose md5 is proven before, and whose size is proven after."""
         with self._reached():
-            self._require_home()
+            self._place.require_home(self._where)
             for folder in sorted({self._path(oid).rpartition("/")[0] for oid in sources}):
                 self._fs.makedirs(folder, exist_ok=True)
             each(sources.items(), self._upload, Pace(self._jobs))
@@ -98,7 +126,7 @@ class FileSystemStore:
         with self._reached():
             each(wanted, hash_one, Pace(self._jobs))
             if len(found) < len(wanted):
-                self._require_home()
+                self._place.require_home(self._where)
         return found
 
     def listing(self) -> Iterator[Stored]:
@@ -106,11 +134,11 @@ class FileSystemStore:
         if not self._place.can_list:
             raise StorageError(f"DVC remote '{self._name}' is of a kind that can't be listed")
         with self._reached():
-            self._require_home()
+            self._place.require_home(self._where)
             for folder in self._entries(""):
                 if folder["type"] == "directory":
                     yield from self._listed(_name(folder))
-            self._require_home()
+            self._place.require_home(self._where)
 
     def _listed(self, folder: str) -> Iterator[Stored]:
         for entry in self._entries(f"/{folder}"):
@@ -132,13 +160,8 @@ class FileSystemStore:
         return f"{self._place.root}/{object_key(oid)}"
 
     def _size(self, oid: Oid) -> int | None:
-        path = self._path(oid)
-        self._fs.fs.invalidate_cache(path.rpartition("/")[0])
-        try:
-            entry = self._fs.info(path)
-        except FileNotFoundError:
-            return None
-        return int(entry["size"]) if entry["type"] == "file" else None
+        entry = self._place.entry(self._path(oid))
+        return int(entry["size"]) if entry and entry["type"] == "file" else None
 
     def _upload(self, item: tuple[Oid, Path]) -> None:
         oid, source = item
@@ -148,8 +171,13 @@ class FileSystemStore:
             self._fs.put_file(str(source), path)
         else:
             partial = f"{path.rpartition('/')[0]}/.branchflow-{os.urandom(8).hex()}.tmp"
-            self._fs.put_file(str(source), partial)
-            self._fs.mv(partial, path)
+            try:
+                self._fs.put_file(str(source), partial)
+                self._place.move(partial, path)
+            except BaseException:
+                with suppress(Exception):
+                    self._fs.rm_file(partial)
+                raise
         if self._size(oid) != source.stat().st_size:
             raise StorageError(f"object {oid} did not arrive whole on '{self._name}'")
 
@@ -159,22 +187,13 @@ class FileSystemStore:
             try:
                 self._fs.get_file(self._path(oid), str(partial))
             except FileNotFoundError as error:
-                self._require_home()
+                self._place.require_home(self._where)
                 raise absent(oid, self._name) from error
             prove(partial, oid, self._name)
 
-    def _require_home(self) -> None:
-        """Raise where the remote's own folder or bucket is missing: then nothing is known."""
-        home = self._place.home
-        if home is not None and not self._fs.exists(home):
-            raise StorageError(
-                f"DVC remote '{self._name}' can't be reached: there is no '{home}'",
-                hint=f"make '{home}' there  # if it really is a new one",
-            )
-
     def _reached(self) -> AbstractContextManager[None]:
         """Say of all that goes wrong there which DVC remote it was."""
-        return reached(f"DVC remote '{self._name}'")
+        return reached(self._where)
 
 
 def files_below(fs: Any, top: str) -> Iterator[tuple[str, Mapping[str, Any]]]:

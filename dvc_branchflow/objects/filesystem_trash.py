@@ -69,7 +69,7 @@ class FileSystemTrash:
 
     def _move(self, source: str, target: str) -> None:
         self._fs.makedirs(f"{self._root}/{target}".rpartition("/")[0], exist_ok=True)
-        self._fs.mv(f"{self._root}/{source}", f"{self._root}/{target}")
+        self._place.move(f"{self._root}/{source}", f"{self._root}/{target}")
 
     def _remove(self, key: str) -> None:
         try:
@@ -78,12 +78,8 @@ class FileSystemTrash:
             return
 
     def _stored(self, key: str, oid: Oid) -> Stored | None:
-        path = f"{self._root}/{key}"
-        self._fs.invalidate_cache(path.rpartition("/")[0])
-        try:
-            return _read(oid, self._fs.info(path))
-        except FileNotFoundError:
-            return None
+        entry = self._place.entry(f"{self._root}/{key}")
+        return _read(oid, entry) if entry else None
 
     def _reached(self) -> AbstractContextManager[None]:
         """Say of all that goes wrong there which DVC remote it was."""

@@ -176,9 +176,7 @@ class FileSystemProbe:
     def _list(self) -> None:
         if not self._place.can_list:
             raise NotSoError("it is of a kind that can't be listed")
-        home = self._place.home
-        if home is not None and not self._fs.exists(home):
-            raise RuntimeError(f"there is no '{home}'")
+        self._place.require_home("it")
         next(files_below(self._place.fs, f"{self._place.root}/{PREFIX}"), None)
 
     def _write(self, path: str) -> None:
@@ -189,7 +187,7 @@ class FileSystemProbe:
             return
         ask.ask(Ability.OVERWRITE, lambda: self._overwrite(path))
         moved = f"{path}-moved"
-        is_moved = ask.ask(Ability.RENAME, lambda: self._fs.mv(path, moved))
+        is_moved = ask.ask(Ability.RENAME, lambda: self._place.move(path, moved))
         ask.ask(Ability.DELETE, lambda: self._delete(moved if is_moved else path))
 
     def _put(self, path: str, content: bytes) -> None:
@@ -214,8 +212,7 @@ class FileSystemProbe:
 
     def _delete(self, path: str) -> None:
         self._fs.rm_file(path)
-        self._fs.invalidate_cache()
-        if self._fs.exists(path):
+        if self._place.entry(path):
             raise NotSoError("what was deleted is still there")
 
     def _tidy(self, path: str) -> None:

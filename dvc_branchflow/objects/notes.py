@@ -211,7 +211,7 @@ class FileSystemNotes:
             else:
                 partial = f"{path}.{os.urandom(4).hex()}.tmp"
                 self._fs.pipe_file(partial, content)
-                self._fs.mv(partial, path)
+                self._place.move(partial, path)
             self._fs.invalidate_cache()
             entry = self._fs.info(path)
         return Note(name, int(entry["size"]), modified_seconds(entry))

@@ -131,9 +131,7 @@ class FileSystemPurge:
         if not self._place.can_list:
             raise StorageError(f"{self._where} is of a kind that can't be searched")
         with self._reached():
-            home = self._place.home
-            if home is not None and not self._place.fs.exists(home):
-                raise StorageError(f"{self._where} can't be reached: there is no '{home}'")
+            self._place.require_home(self._where)
             keys = [(oid, key) for oid in oids for key in _keys(oid)]
             found = [Remnant(oid, key) for oid, key in keys if self._is_there(key)]
             for path, _ in files_below(self._place.fs, f"{self._place.root}/{TRASH}"):
@@ -156,9 +154,7 @@ class FileSystemPurge:
         return False
 
     def _is_there(self, key: str) -> bool:
-        path = f"{self._place.root}/{key}"
-        self._fs.invalidate_cache(path.rpartition("/")[0])
-        return bool(self._fs.exists(path))
+        return self._place.entry(f"{self._place.root}/{key}") is not None
 
     def _reached(self) -> AbstractContextManager[None]:
         return reached(self._where)

@@ -7,8 +7,10 @@ moto starts as a process too, but accepts a wrong secret and a wrong Content-MD5
 from __future__ import annotations
 
 import asyncio
+import base64
 import http.client
 import json
+import os
 import random
 import secrets
 import shutil
@@ -32,7 +34,7 @@ from tests.support.processes import kill_group, start_group
 
 if TYPE_CHECKING:
     import subprocess
-    from collections.abc import Callable, Coroutine, Iterator
+    from collections.abc import Callable, Coroutine, Iterator, Mapping
 
 _HOST = "127.0.0.1"
 _READY_WITHIN_SECONDS = 60.0
@@ -450,18 +452,67 @@ class FaultyProxy:
 
 
 @contextmanager
+def webdav_server(folder: Path) -> Iterator[tuple[str, dict[str, str]]]:
+    """The address of a WebDAV server for a folder, and what DVC needs to be let in."""
+    port = free_ports(1)[0]
+    user, password = "tests", secrets.token_hex(8)
+    config = {
+        "host": _HOST,
+        "port": port,
+        "provider_mapping": {"/": str(folder)},
+        "simple_dc": {"user_mapping": {"*": {user: {"password": password}}}},
+        "http_authenticator": {"accept_digest": False, "default_to_digest": False},
+    }
+    with tempfile.TemporaryDirectory() as tmp:
+        (Path(tmp) / "config.json").write_text(json.dumps(config))
+        program = str(Path(sys.executable).with_name("wsgidav"))
+        with _listening([program, "-q", "-c", "config.json"], port, Path(tmp)):
+            yield f"webdav://{_HOST}:{port}", {"user": user, "password": password}
+
+
+@contextmanager
+def gcs_server(tmp: Path, bucket: str) -> Iterator[dict[str, str]]:
+    """What DVC needs to know of a server like Google's that has one bucket."""
+    port, key = free_ports(1)[0], tmp / "key.json"
+    script = str(Path(__file__).with_name("gcs_server.py"))
+    with _listening([sys.executable, script, str(port), bucket, str(key)], port, tmp):
+        yield {"endpointurl": f"http://{_HOST}:{port}", "credentialpath": str(key)}
+
+
+@contextmanager
+def azure_server(tmp: Path, program: str) -> Iterator[dict[str, str]]:
+    """What DVC needs to know of a server like Azure's; `program` is npm's `azurite-blob`."""
+    port, key = free_ports(1)[0], base64.b64encode(secrets.token_bytes(32)).decode()
+    command = [program, "--silent", "--blobPort", str(port), "--location", str(tmp / "data")]
+    more = {"AZURITE_ACCOUNTS": f"tests:{key}"}
+    with _listening([*command, "--skipApiVersionCheck"], port, tmp, more):
+        place = f"http://{_HOST}:{port}/tests"
+        yield {"connection_string": f"AccountName=tests;AccountKey={key};BlobEndpoint={place}"}
+
+
+@contextmanager
+def _listening(
+    command: list[str], port: int, folder: Path, more: Mapping[str, str] | None = None
+) -> Iterator[None]:
+    """A server that listens, as long as it is needed; its log lies in the folder."""
+    with (folder / "server.log").open("wb") as log:
+        env = {**os.environ, **more} if more else None
+        process = start_group(command, output=log, cwd=folder, env=env, dies_with_us=True)
+    try:
+        _wait_for_port(port)
+        yield
+    finally:
+        kill_group(process)
+
+
+@contextmanager
 def http_server(folder: Path) -> Iterator[str]:
     """The URL of a server that gives the files of a folder, and takes none."""
     with tempfile.TemporaryDirectory() as tmp:
         port = free_ports(1)[0]
         command = [sys.executable, "-m", "http.server", "--bind", _HOST, "--directory", str(folder)]
-        with (Path(tmp) / "log").open("wb") as log:
-            process = start_group([*command, str(port)], output=log, cwd=folder, dies_with_us=True)
-        try:
-            _wait_for_port(port)
+        with _listening([*command, str(port)], port, Path(tmp)):
             yield f"http://{_HOST}:{port}"
-        finally:
-            kill_group(process)
 
 
 @contextmanager
@@ -470,15 +521,9 @@ def ssh_server(folder: Path) -> Iterator[dict[str, str]]:
     folder.mkdir()
     port = free_ports(1)[0]
     user, password = "tests", secrets.token_hex(8)
-    script = Path(__file__).with_name("ssh_server.py")
-    with (folder / "log").open("wb") as log:
-        command = [sys.executable, str(script), _HOST, str(port), user, password]
-        process = start_group(command, output=log, cwd=folder, dies_with_us=True)
-    try:
-        _wait_for_port(port)
+    script = str(Path(__file__).with_name("ssh_server.py"))
+    with _listening([sys.executable, script, _HOST, str(port), user, password], port, folder):
         yield {"port": str(port), "user": user, "password": password, "allow_agent": "false"}
-    finally:
-        kill_group(process)
 
 
 def _wait_for_port(port: int) -> None:

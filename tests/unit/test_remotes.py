@@ -10,6 +10,7 @@ import pytest
 
 from dvc_branchflow.errors import ConfigError, StorageError
 from dvc_branchflow.objects import RemoteConfig, crew, parse_dvc_config
+from dvc_branchflow.objects.base import reason
 from dvc_branchflow.objects.clients import bucket_client
 from dvc_branchflow.objects.crew import Pace, each
 
@@ -175,16 +176,86 @@ def test_google_is_told_what_the_remote_says() -> None:
 def test_azure_is_told_what_the_remote_says() -> None:
     key = base64.b64encode(b"key").decode()
     made = client(
-        "azure://box/x", account_name="other",
+        "azure://box/x", account_name="other", account_key="other",  # as DVC's client has it
         connection_string=f"BlobEndpoint=http://h/acc;AccountName=acc;AccountKey={key}",
     )  # fmt: skip
     assert made.prefix == "x"
     assert made.config == {
-        "container_name": "box", "account_name": "other", "account_key": key,
+        "container_name": "box", "account_name": "acc", "account_key": key,
         "endpoint": "http://h/acc",
     }  # fmt: skip
     signed = client("azure://box", account_name="acc", sas_token="?sv=1&sig=2")
     assert signed.config["sas_key"] == "?sv=1&sig=2"
+
+
+@pytest.mark.parametrize(
+    ("text", "config"),
+    [
+        (
+            "defaultendpointsprotocol=https;ACCOUNTNAME=acc;AccountKey=a2V5;EndpointSuffix=azure.example",
+            {"account_name": "acc", "account_key": "a2V5", "endpoint": "https://acc.blob.azure.example"},
+        ),
+        (
+            "AccountName=acc;SharedAccessSignature=sv=1&sig=2",
+            {"account_name": "acc", "sas_key": "sv=1&sig=2",
+             "endpoint": "https://acc.blob.core.windows.net"},
+        ),
+        (
+            "UseDevelopmentStorage=true",
+            {"use_emulator": "true", "endpoint": "http://127.0.0.1:10000/devstoreaccount1"},
+        ),
+    ],
+)  # fmt: skip
+def test_a_connection_string_is_read_as_azure_reads_it(text: str, config: dict[str, str]) -> None:
+    made = client("azure://box", connection_string=text).config
+    assert made == {"container_name": "box", **config}
+
+
+def test_what_azures_own_tool_is_set_to_counts_after_the_remotes_options(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (home / ".azure").mkdir()
+    (home / ".azure/config").write_text("[storage]\naccount = file\nkey = a2V5\n")
+    found = client("azure://box").config
+    assert (found["account_name"], found["account_key"]) == ("file", "a2V5")
+    monkeypatch.setenv("AZURE_STORAGE_ACCOUNT", "variable")
+    assert client("azure://box").config["account_name"] == "variable"
+    assert client("azure://box", account_name="own").config["account_name"] == "own"
+
+
+def test_an_account_alone_signs_on_or_is_anonymous() -> None:
+    assert client("azure://box", account_name="acc").credential_provider is not None
+    public = client("azure://box", account_name="acc", allow_anonymous_login="true")
+    assert (public.credential_provider, public.config["skip_signature"]) == (None, "true")
+    keyed = client(
+        "azure://box", account_name="acc", account_key="a2V5", allow_anonymous_login="true"
+    )
+    assert "skip_signature" not in keyed.config
+
+
+def test_a_key_that_obstore_cant_read_is_told_unless_it_is_the_machines(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(ConfigError, match=r"as configured: .*No such file"):
+        client("gs://b", credentialpath=str(home / "none.json"))
+    (home / "federated.json").write_text('{"type": "external_account"}')
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(home / "federated.json"))
+    assert client("gs://b") is None  # Google's own library reads it, and DVC uses that
+
+
+def test_an_error_of_a_client_is_said_in_one_line() -> None:
+    refused = (
+        "Generic S3 error: Error performing list request: Error performing GET http://h/b?prefix=x "
+        "in 1.5ms, after 4 retries, max_retries: 4, retry_timeout: 180s  - HTTP error: error "
+        'sending request\n\nDebug source:\nGeneric {\n  message: "Connection refused",\n}'
+    )
+    wanted = (
+        "Generic S3 error: GET http://h/b: HTTP error: error sending request: Connection refused"
+    )
+    assert reason(OSError(refused)) == wanted
+    nobody = "Error performing GET http://169.254.169.254/token in 1ms - 403"
+    assert reason(OSError(nobody)).startswith("no credentials were found")
+    assert reason(OSError()) == "OSError"
 
 
 class Clock:
