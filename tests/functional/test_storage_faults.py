@@ -116,8 +116,8 @@ def depot(tmp_path: Path, sh: Shell) -> Depot:
 def make_flaky(depot: Depot, monkeypatch: pytest.MonkeyPatch) -> Callable[[int], Flaky]:
     def make(seed: int) -> Flaky:
         flaky = Flaky(depot.store, seed)
-        for module in ("", ".notes", ".trash"):
-            monkeypatch.setattr(f"dvc_branchflow.objects{module}.bucket_client", lambda _: flaky)
+        for module in ("opening", "notes", "trash"):
+            monkeypatch.setattr(f"dvc_branchflow.objects.{module}.bucket_client", lambda _: flaky)
         return flaky
 
     return make
