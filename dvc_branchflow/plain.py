@@ -12,6 +12,7 @@ from collections.abc import Hashable, Iterable, Mapping
 from typing import Any
 
 from dvc_branchflow.errors import ConfigError
+from dvc_branchflow.simpleyaml import FLOAT, INT, read_simple
 
 MAX_YAML_BYTES = 16 * 1024 * 1024
 MAX_DEPTH = 100
@@ -21,15 +22,12 @@ _IN_LINE = {None, "", "'", '"'}  # plain ones of Python's and of libyaml's parse
 _MAYBE_DEEP = re.compile(rb"(?:[-?:][ \t]+){50}|^ {150}", re.MULTILINE)
 _MAYBE_ALIAS = re.compile(rb"(?:^|[\s\[{,:-])[*&][^\s]", re.MULTILINE)
 _SCALARS = (
-    ("tag:yaml.org,2002:bool", re.compile(r"true|True|TRUE|false|False|FALSE"), "tTfF"),
-    ("tag:yaml.org,2002:null", re.compile(r"~|null|Null|NULL|"), ["~", "n", "N", ""]),
-    ("tag:yaml.org,2002:int", re.compile(r"[-+]?[0-9]+"), "-+0123456789"),
+    ("tag:yaml.org,2002:bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
+    ("tag:yaml.org,2002:null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
+    ("tag:yaml.org,2002:int", INT, "-+0123456789"),
     (
         "tag:yaml.org,2002:float",
-        re.compile(
-            r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?"
-            r"|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)"
-        ),
+        rf"{FLOAT}|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)",
         "-+0123456789.",
     ),
 )
@@ -44,10 +42,15 @@ def load_yaml(data: bytes, name: str, *, aliases: bool = False) -> Any:
         aliases: whether aliases may stand in it; what they expand to is bounded then.
     Raises: ConfigError: too large or deep, not UTF-8, not YAML, an alias, or a key twice.
     """
-    import yaml
-
     if len(data) > MAX_YAML_BYTES:
         raise ConfigError(f"'{name}' is too large: {len(data)} bytes of YAML")
+    simple = read_simple(data)
+    return _load(data, name, aliases=aliases) if simple is None else simple
+
+
+def _load(data: bytes, name: str, *, aliases: bool) -> Any:
+    import yaml
+
     try:
         if _is_suspect(data):
             _refuse_traps(data, name, aliases=aliases)
@@ -247,7 +250,7 @@ def _make_loader() -> type:
     StrictLoader.add_constructor("tag:yaml.org,2002:float", StrictLoader.construct_yaml_float)
     StrictLoader.yaml_implicit_resolvers = {}
     for tag, pattern, first in _SCALARS:
-        whole = re.compile(rf"^(?:{pattern.pattern})$")
+        whole = re.compile(rf"^(?:{pattern})$")
         StrictLoader.add_implicit_resolver(tag, whole, list(first))
     StrictLoader.add_implicit_resolver("tag:yaml.org,2002:merge", re.compile(r"^<<$"), ["<"])
     return StrictLoader
