@@ -35,8 +35,8 @@ from dvc_branchflow.work.imported import (
     render_imported,
 )
 from dvc_branchflow.work.publish import Move, publish, require_movable
+from dvc_branchflow.work.races import until_won
 from dvc_branchflow.work.records import RunRecord, read_records
-from dvc_branchflow.work.running import until_won
 from dvc_branchflow.work.transfer import Report
 from dvc_branchflow.work.worktrees import branch_lock
 

@@ -16,8 +16,8 @@ from dvc_branchflow.work.commits import CommitData, read_commit, read_commits
 from dvc_branchflow.work.experiments import Experiment, find_experiment, find_experiments, homes
 from dvc_branchflow.work.params import plan_params
 from dvc_branchflow.work.publish import Move, publish, require_movable
+from dvc_branchflow.work.races import until_won
 from dvc_branchflow.work.ranking import Choice, best, chosen
-from dvc_branchflow.work.running import until_won
 from dvc_branchflow.work.transfer import Report
 from dvc_branchflow.work.views import RunView, Wanted, model_of, views_of_commits
 from dvc_branchflow.work.worktrees import branch_lock

@@ -25,7 +25,7 @@ from dvc_branchflow.work.commits import read_commit
 from dvc_branchflow.work.environments import environment
 from dvc_branchflow.work.logexport import Filter, export_rows
 from dvc_branchflow.work.publish import Move, publish, require_movable
-from dvc_branchflow.work.running import until_won
+from dvc_branchflow.work.races import until_won
 from dvc_branchflow.work.transfer import Report
 from dvc_branchflow.work.worktrees import branch_lock
 

@@ -12,7 +12,7 @@ from dvc_branchflow.values import dataclass
 from dvc_branchflow.work.commits import read_commit
 from dvc_branchflow.work.pinning import PinPlan, plan_pins
 from dvc_branchflow.work.publish import Move, publish, require_movable
-from dvc_branchflow.work.running import until_won
+from dvc_branchflow.work.races import until_won
 from dvc_branchflow.work.transfer import Report
 from dvc_branchflow.work.worktrees import branch_lock
 

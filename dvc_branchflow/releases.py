@@ -17,6 +17,7 @@ from dvc_branchflow.work.code import code_files
 from dvc_branchflow.work.commits import CommitData, read_commit
 from dvc_branchflow.work.pinning import PinPlan, plan_pins
 from dvc_branchflow.work.publish import Move, publish, require_movable
+from dvc_branchflow.work.races import until_won
 from dvc_branchflow.work.redirecting import (
     pipeline_changes,
     remote_of,
@@ -25,7 +26,6 @@ from dvc_branchflow.work.redirecting import (
 )
 from dvc_branchflow.work.release_plan import ReleasePlan, current_pins, foresee, plan_release
 from dvc_branchflow.work.releasing import Override, ReleaseOutcome, release_branch
-from dvc_branchflow.work.running import until_won
 from dvc_branchflow.work.transfer import Report
 from dvc_branchflow.work.worktrees import branch_lock, lay_worktree
 

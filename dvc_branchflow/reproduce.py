@@ -22,6 +22,7 @@ from dvc_branchflow.work.observed import environment, metrics_in
 from dvc_branchflow.work.pipeline import run_anew
 from dvc_branchflow.work.placing import put_in_place
 from dvc_branchflow.work.publish import Move, publish, require_movable
+from dvc_branchflow.work.races import until_won
 from dvc_branchflow.work.records import as_json
 from dvc_branchflow.work.registry import Release, find_release, shared_tags
 from dvc_branchflow.work.reproductions import (
@@ -31,7 +32,6 @@ from dvc_branchflow.work.reproductions import (
     metric_pairs,
     pairs,
 )
-from dvc_branchflow.work.running import until_won
 from dvc_branchflow.work.transfer import Report
 from dvc_branchflow.work.views import model_of
 from dvc_branchflow.work.worktrees import branch_lock, lay_worktree, log_path

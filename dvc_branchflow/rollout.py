@@ -24,6 +24,7 @@ from dvc_branchflow.values import dataclass
 from dvc_branchflow.versions import parse_tag
 from dvc_branchflow.work.commits import read_commit
 from dvc_branchflow.work.publish import NewTag, publish
+from dvc_branchflow.work.races import until_won
 from dvc_branchflow.work.registry import (
     BACK_TO,
     Happening,
@@ -34,7 +35,7 @@ from dvc_branchflow.work.registry import (
     roll_backs,
     shared_tags,
 )
-from dvc_branchflow.work.running import reason_trailer, until_won
+from dvc_branchflow.work.running import reason_trailer
 from dvc_branchflow.work.transfer import Report, require_stored
 
 

@@ -18,7 +18,7 @@ from dvc_branchflow.versions import latest_version, release_tag
 from dvc_branchflow.work.commits import CommitData, read_commit
 from dvc_branchflow.work.environments import environment, ground_of, served
 from dvc_branchflow.work.publish import Move, publish, require_movable
-from dvc_branchflow.work.running import until_won
+from dvc_branchflow.work.races import until_won
 from dvc_branchflow.work.transfer import Report
 from dvc_branchflow.work.worktrees import branch_lock
 

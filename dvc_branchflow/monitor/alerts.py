@@ -11,7 +11,7 @@ from dvc_branchflow.typed import encode
 from dvc_branchflow.values import replace
 from dvc_branchflow.watch.alerts import Alert, Answer
 from dvc_branchflow.work.environments import Environment, environment
-from dvc_branchflow.work.running import until_won
+from dvc_branchflow.work.races import until_won
 from dvc_branchflow.work.staging import commit_to
 from dvc_branchflow.work.transfer import Report
 from dvc_branchflow.work.watchbook import all_alerts, environments

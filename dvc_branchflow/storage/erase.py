@@ -23,6 +23,7 @@ from dvc_branchflow.work.erasing import ErasePlan, EraseRequest, Erasure
 from dvc_branchflow.work.erasures import Proof, Searched, read_proof, render_proof
 from dvc_branchflow.work.leases import utc
 from dvc_branchflow.work.publish import Move, publish
+from dvc_branchflow.work.races import until_won
 from dvc_branchflow.work.remnants import (
     Place,
     delete_everywhere,
@@ -30,7 +31,6 @@ from dvc_branchflow.work.remnants import (
     look_everywhere,
     own_worktrees,
 )
-from dvc_branchflow.work.running import until_won
 from dvc_branchflow.work.transfer import Report, manifest_of
 
 

@@ -19,6 +19,7 @@ from dvc_branchflow.work.commits import CommitData, read_commit
 from dvc_branchflow.work.mirroring import Filled, fill
 from dvc_branchflow.work.pinning import pinned_outs
 from dvc_branchflow.work.publish import Move, publish, require_movable
+from dvc_branchflow.work.races import until_won
 from dvc_branchflow.work.redirecting import (
     Remotes,
     pipeline_changes,
@@ -27,7 +28,6 @@ from dvc_branchflow.work.redirecting import (
     to_be_sent,
 )
 from dvc_branchflow.work.required import Required
-from dvc_branchflow.work.running import until_won
 from dvc_branchflow.work.stock import shared_remotes
 from dvc_branchflow.work.transfer import Report
 

@@ -15,6 +15,7 @@ from dvc_branchflow.work.checks import run_checks
 from dvc_branchflow.work.drafting import draft_record
 from dvc_branchflow.work.looks import require_look
 from dvc_branchflow.work.publish import Move, NewTag, publish, require_movable
+from dvc_branchflow.work.races import until_won
 from dvc_branchflow.work.records import RunRecord
 from dvc_branchflow.work.refusing import (
     Refusal,
@@ -30,7 +31,7 @@ from dvc_branchflow.work.release_plan import (
     plan_lines,
     plan_release,
 )
-from dvc_branchflow.work.running import Candidate, execute, reason_trailer, until_won
+from dvc_branchflow.work.running import Candidate, execute, reason_trailer
 from dvc_branchflow.work.transfer import Report
 from dvc_branchflow.work.worktrees import branch_lock, settle_worktree
 

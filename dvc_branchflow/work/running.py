@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TypeVar
 
-from dvc_branchflow.errors import FlowError, LostRaceError, RunError
+from dvc_branchflow.errors import FlowError, RunError
 from dvc_branchflow.flow import BranchSpec
 from dvc_branchflow.git import Change, NewCommit
 from dvc_branchflow.model import CONFIG_FILE, DVC_CONFIG, Branch, Role, Sha
@@ -18,6 +17,7 @@ from dvc_branchflow.work.looks import require_look
 from dvc_branchflow.work.pinning import PinPlan, pinned_outs, plan_pins
 from dvc_branchflow.work.pipeline import RunResult, needed_outs, reproduce
 from dvc_branchflow.work.publish import Move, publish, require_movable
+from dvc_branchflow.work.races import until_won
 from dvc_branchflow.work.records import certificate_of
 from dvc_branchflow.work.redirecting import (
     pipeline_changes,
@@ -28,9 +28,6 @@ from dvc_branchflow.work.redirecting import (
 from dvc_branchflow.work.staleness import is_current, stages_to_run
 from dvc_branchflow.work.transfer import Report
 from dvc_branchflow.work.worktrees import branch_lock, lay_worktree, log_path, park_worktree
-
-_RACES = 8
-_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,21 +122,6 @@ def run_branch(
 
     with branch_lock(project, Branch(branch), report):
         return until_won(project, attempt, report)
-
-
-def until_won(project: Project, attempt: Callable[[], _T], report: Report) -> _T:
-    """Make and apply a plan on fresh refs; make it anew when somebody else moved one first.
-
-    Raises: LostRaceError: others won each time.
-    """
-    for _ in range(_RACES - 1):
-        project.refresh()
-        try:
-            return attempt()
-        except LostRaceError:
-            report("a branch moved meanwhile; planning again")
-    project.refresh()
-    return attempt()
 
 
 def execute(

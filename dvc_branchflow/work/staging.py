@@ -22,7 +22,7 @@ from dvc_branchflow.work.appending import grow, take_in
 from dvc_branchflow.work.environments import Environment, environment
 from dvc_branchflow.work.logbook import ids_name
 from dvc_branchflow.work.publish import Move, publish, require_movable
-from dvc_branchflow.work.running import until_won
+from dvc_branchflow.work.races import until_won
 from dvc_branchflow.work.transfer import Report
 from dvc_branchflow.work.worktrees import branch_lock
 
