@@ -13,15 +13,6 @@ from dvc_branchflow.model import Sha
 _PATH = "data/raw/p"
 _POINTER = f"{_PATH}.dvc"
 _FLOW = "branches:\n  raw: {role: raw, data: data/raw}\n  dev/*: {role: dev, from: [raw]}\n"
-_IN_PROCESS = """\
-import sys
-from pathlib import Path
-from dvc_branchflow.pins import pin
-from dvc_branchflow.project import Project
-project = Project.open(Path.cwd())
-for branch in sys.argv[1:]:
-    pin(project, branch, {}, lambda _: None)
-"""
 
 
 def cases(bench: Bench, size: Mapping[str, int]) -> Case:
@@ -31,7 +22,7 @@ def cases(bench: Bench, size: Mapping[str, int]) -> Case:
     with_dvc = files <= size.get("dvc_up_to", files)
     branches = [f"dev/b{place:03d}" for place in range(count)]
     ways: list[_Way] = [_Ours(bench, root / "ours", files, branches)]
-    ways += [_OneProcess(bench, root / "one", files, branches)]
+    ways += [_EachByItself(bench, root / "each", files, branches)]
     ways += [_Floor(bench, root / "floor", files, branches)]
     if with_dvc:
         ways += [_Update(bench, root / "update", files, branches)]
@@ -99,15 +90,15 @@ class _Ours(_Way):
     name = "ours"
 
     def act(self, _: int) -> None:
-        for branch in self.branches:
-            self.bench.run("git", "branchflow", "pin", "--quiet", branch, cwd=self.lab.repo)
+        self.bench.run("git", "branchflow", "pin", "--quiet", "dev/*", cwd=self.lab.repo)
 
 
-class _OneProcess(_Way):
-    name = "ours, one process"
+class _EachByItself(_Way):
+    name = "ours, a command each"
 
     def act(self, _: int) -> None:
-        self.bench.run("python", "-c", _IN_PROCESS, *self.branches, cwd=self.lab.repo)
+        for branch in self.branches:
+            self.bench.run("git", "branchflow", "pin", "--quiet", branch, cwd=self.lab.repo)
 
 
 class _Floor(_Way):

@@ -52,10 +52,10 @@ _NOTES = {
         "`git diff-tree --stdin` over the same commits. `files` lie in the tree and are not pushed."
     ),
     "pin": (
-        "`ours` starts one `git branchflow pin` for each branch, `ours, one process` calls the "
-        "API in a loop. `dvc update` re-imports into a checkout of each branch and places the "
-        "files; with `--no-download` it moves the commit alone. Times are for all branches "
-        "together. The floor is one `git cat-file` and one `git fast-import`."
+        "`ours` is one `git branchflow pin 'dev/*'`. `dvc update` re-imports into a checkout of "
+        "each branch and places the files; with `--no-download` it moves the commit alone. Times "
+        "are for all branches together. The floor is one `git cat-file` and one `git fast-import` "
+        "in a Python that has loaded nothing, with nothing judged, proven or compared and swapped."
     ),
     "memory": (
         "The most resident memory of the process, MiB, with two directories of so many entries. "

@@ -128,7 +128,7 @@ _RESULTS: Mapping[str, tuple[str, tuple[type, ...]]] = {
     "init": ("InitPlan", (init.InitPlan, init.LaidBranch)),
     "status": ("FlowStatus", (status.FlowStatus, status.BranchStatus, status.Lag)),
     "ingest": ("IngestOutcome", (ingest.IngestOutcome, appending.Taken)),
-    "pin": ("PinOutcome", (pins.PinOutcome,)),
+    "pin": ("PinOutcome; with a pattern list of PinOutcome", (pins.PinOutcome,)),
     "run": ("RunOutcome; under `--dry-run` RunPlan", (running.RunOutcome, running.RunPlan)),
     "sync": ("list of SyncStep", (runs.SyncStep,)),
     "promote": ("PromoteOutcome", (releases.PromoteOutcome,)),

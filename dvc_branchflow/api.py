@@ -34,7 +34,7 @@ from dvc_branchflow.monitor.label import LabelOutcome, LabelRequest
 from dvc_branchflow.monitor.label import label as monitor_label
 from dvc_branchflow.monitor.log import LogOutcome, LogRequest
 from dvc_branchflow.monitor.log import log as monitor_log
-from dvc_branchflow.pins import PinOutcome, pin
+from dvc_branchflow.pins import PinOutcome, pin, pin_each
 from dvc_branchflow.project import Project
 from dvc_branchflow.releases import PromoteOutcome, promote, release
 from dvc_branchflow.reproduce import ReproduceOutcome, reproduce
@@ -86,7 +86,7 @@ __all__ = [
     "apply_emptying", "apply_gc", "assign", "check", "check_erasures", "compare", "doctor", "erase",
     "experiment_groups", "experiments", "export_runs", "history", "import_runs", "ingest",
     "ingest_from_monitor", "init", "lease", "mirror", "monitor_check", "monitor_label",
-    "monitor_log", "move", "open_project", "pin", "plan_emptying", "plan_erasure",
+    "monitor_log", "move", "open_project", "pin", "pin_each", "plan_emptying", "plan_erasure",
     "plan_experiment", "plan_gc", "promote", "promote_params", "release", "repair",
     "report_experiment", "reproduce", "rollback", "run", "runs", "show", "status", "switch", "sync",
     "trace", "undelete", "usage", "verify",

@@ -15,6 +15,7 @@ All others exit with 3. Errors hold fields and never print; `hint` is the comman
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 
@@ -84,11 +85,22 @@ class RunError(BranchflowError):
 
 
 class RejectedError(BranchflowError):
-    """The command ran, and the answer is no; where a check said it, `log` holds its output."""
+    """The command ran, and the answer is no; where a check said it, `log` holds its output.
+
+    `refused`: where rules said it, the short names of the refs that may not move, and why.
+    """
 
     code = "rejected"
     exit_code = 1
 
-    def __init__(self, message: str, *, hint: str | None = None, log: str | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str | None = None,
+        log: str | None = None,
+        refused: Mapping[str, RejectedError] | None = None,
+    ) -> None:
         super().__init__(message, hint=hint)
         self.log = log
+        self.refused = refused or {}

@@ -48,6 +48,7 @@ class Project:
     is_shared: bool = False
     _stores: dict[str, objects.Store] = field(default_factory=dict, repr=False)
     _notes: dict[str, objects.Notes] = field(default_factory=dict, repr=False)
+    _configs: dict[Sha, FlowConfig] = field(default_factory=dict, repr=False)
 
     @classmethod
     def open(cls, path: Path) -> Project:
@@ -128,8 +129,13 @@ class Project:
 
         Raises: ConfigError: it is there, and can't be read.
         """
-        content = self._file_at(commit, CONFIG_FILE)
-        return None if content is None else parse_config(load_mapping(content, CONFIG_FILE))
+        sha = self._blob_at(commit, CONFIG_FILE)
+        if sha is None:
+            return None
+        if sha not in self._configs:
+            content = self.git.read_blobs([sha])[sha]
+            self._configs[sha] = parse_config(load_mapping(content, CONFIG_FILE))
+        return self._configs[sha]
 
     def judge_by(self, commit: Sha, config: FlowConfig) -> None:
         """Take config and DVC's settings from a commit: the first that ever brings a flow."""
@@ -260,6 +266,11 @@ class Project:
         """Every existing branch that has a role, upstream first."""
         return describe_all(self.config, self.tips)
 
+    def is_before(self, old: Sha, new: Sha) -> bool:
+        """Whether a commit is another one or lies in its history; near ones cost no process."""
+        is_near = old == new or self.git.line_between(old, new) is not None
+        return is_near or self.git.is_ancestor(old, new)
+
     def lives_elsewhere(self, out: Out) -> bool:
         """Whether an out pins a branch of another repository, on whose DVC remotes it lies."""
         return out.repo is not None and any(
@@ -269,7 +280,7 @@ class Project:
 
     def as_published(self) -> Project:
         """Return the repository as the team has it: without commits that only this clone has."""
-        other = Project(self.git, is_shared=self.is_shared)
+        other = Project(self.git, is_shared=self.is_shared, _configs=self._configs)
         for name in ("_all_refs", "refs", "git_remote", "main_checkout"):
             if name in self.__dict__:
                 other.__dict__[name] = self.__dict__[name]
@@ -301,25 +312,25 @@ class Project:
         return objects.parse_dvc_config(layers)
 
     def _file_at(self, commit: Sha, path: str) -> bytes | None:
+        sha = self._blob_at(commit, path)
+        return None if sha is None else self.git.read_blobs([sha])[sha]
+
+    def _blob_at(self, commit: Sha, path: str) -> Sha | None:
+        """The object of a plain file; None where there is none, or something else."""
         entry = self.git.entry(self.git.commits([commit])[commit].tree, path)
-        if entry is None or entry.mode not in {FILE_MODE, EXECUTABLE_MODE}:
-            return None
-        return self.git.read_blobs([entry.sha])[entry.sha]
+        is_plain = entry is not None and entry.mode in {FILE_MODE, EXECUTABLE_MODE}
+        return entry.sha if entry and is_plain else None
 
     def _tip(self, name: Branch, local: Sha | None, published: Sha | None) -> Tip:
         if local is None or published is None or local == published:
             sha = published or local
             assert sha is not None  # noqa: S101  the name came from one of the two
             return Tip(name, sha, local, published)
-        if self._is_before(published, local):
+        if self.is_before(published, local):
             return Tip(name, local, local, published)
-        if self._is_before(local, published):
+        if self.is_before(local, published):
             return Tip(name, published, local, published)
         return Tip(name, published, local, published, is_diverged=True)
-
-    def _is_before(self, old: Sha, new: Sha) -> bool:
-        is_near = self.git.line_between(old, new) is not None
-        return is_near or self.git.is_ancestor(old, new)
 
     def _tracking_candidates(self) -> list[Tip]:
         heads = self._all_refs.symbolic

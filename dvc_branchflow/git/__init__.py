@@ -52,7 +52,6 @@ class Git(GitReader):
         done = self.run(
             "fast-import", "--quiet", "--done", "--date-format=raw", "--force", data=script
         )
-        self.forget()
         return [Sha(line) for line in done.stdout.decode().split()]
 
     def write_staged(self, message: str) -> Commit:
@@ -92,7 +91,6 @@ class Git(GitReader):
         args = ("commit-tree", tree, *parents, "-F", "-")
         made = self.run(*args, data=message.encode("utf-8", "surrogateescape"), env=nobody)
         sha = Sha(made.stdout.decode().strip())
-        self.forget()
         return self.commits([sha])[sha]
 
     def write_tag(self, tag: str, commit: Sha, message: str, *, after: int = 0) -> Sha:
@@ -145,7 +143,6 @@ class Git(GitReader):
                 f"can't fetch from git remote '{git_remote}': {last_line(done.stderr)}",
                 hint=f"git fetch {git_remote}",
             )
-        self.forget()
 
     def push(self, git_remote: str, updates: Sequence[RefUpdate]) -> None:
         """Move refs on the git remote: all or none, each only from its old value.

@@ -24,7 +24,10 @@ def git_environment() -> dict[str, str]:
 
 
 class BatchReader:
-    """One `git cat-file --batch-command` process, kept for as long as its Git is."""
+    """One `git cat-file --batch-command` process, kept for as long as its Git is.
+
+    Objects that are written or fetched meanwhile are found: git looks anew before one is missing.
+    """
 
     def __init__(self, git_dir: Path) -> None:
         self._process = subprocess.Popen(

@@ -178,6 +178,8 @@ class GitReader:
             specs: only paths that fit one of these pathspecs; none: all.
         """
         wanted = {pair: "" for pair in pairs if pair[0] != pair[1]}
+        if not wanted:
+            return {}
         script = "".join(f"{old} {new}\n" for old, new in wanted).encode()
         layout = ("-r", "-z", "--raw", "--no-renames", "--no-abbrev", "--ignore-submodules=none")
         done = self.run("diff-tree", "--stdin", *layout, "--", *specs, data=script)
@@ -311,8 +313,8 @@ class GitReader:
             self._reader = BatchReader(self.git_dir)
         return self._reader
 
-    def forget(self) -> None:
-        """Read anew from now on: git was run in a way that may have brought objects."""
+    def close(self) -> None:
+        """End the process that reads objects; another one starts when it is needed."""
         if self._reader is not None:
             self._reader.close()
             self._reader = None

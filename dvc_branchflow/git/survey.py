@@ -64,7 +64,6 @@ def bring_refs(git: Git, git_remote: str) -> dict[str, Sha]:
             "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-auto-gc", "--stdin",
             git_remote, data="".join(f"{name}\n" for name in lacking).encode(), check=False,
         )  # fmt: skip
-        git.forget()
     raise LostRaceError(
         f"refs of git remote '{git_remote}' can't be fetched: {', '.join(lacking[:4])}",
         hint=f"git fetch {git_remote} {lacking[0]}",

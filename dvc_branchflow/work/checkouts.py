@@ -21,8 +21,9 @@ def checked_out(project: Project) -> dict[Branch, Path]:
 
 def left_behind(project: Project, branches: Sequence[str]) -> list[str]:
     """Return the branches that are checked out here and behind the git remote now."""
+    held = checked_out(project) if project.git_remote else {}
     return [
         branch
         for branch in branches
-        if branch in checked_out(project) and project.tip(branch).sha != project.tip(branch).local
+        if branch in held and project.tip(branch).sha != project.tip(branch).local
     ]

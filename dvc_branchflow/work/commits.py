@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -112,11 +112,32 @@ def read_commits(git: Git, shas: Sequence[Sha]) -> dict[Sha, CommitData]:
 
     Raises: ConfigError: metadata at a commit can't be read; the error names both.
     """
-    shas = list(dict.fromkeys(shas))
-    trees = git.files_of(shas)
-    wanted = {e.sha for files in trees.values() for path, e in files.items() if is_metadata(path)}
-    parser = MetadataParser(git.read_blobs(wanted))
-    return {sha: _commit_data(sha, trees[sha], parser) for sha in shas}
+    return CommitReader(git).read(shas)
+
+
+class CommitReader:
+    """Reads what commits say about data, each of them once however often it is asked for."""
+
+    def __init__(self, git: Git) -> None:
+        self._git = git
+        self._parser = MetadataParser({})
+        self._found: dict[Sha, CommitData | ConfigError] = {}
+
+    def load(self, shas: Iterable[Sha]) -> None:
+        """Read commits in few batches; what is wrong with one is said when it is asked for."""
+        trees = self._git.files_of([sha for sha in dict.fromkeys(shas) if sha not in self._found])
+        files = [item for tree in trees.values() for item in tree.items()]
+        self._parser.add(self._git.read_blobs({e.sha for path, e in files if is_metadata(path)}))
+        for sha, tree in trees.items():
+            try:
+                self._found[sha] = _commit_data(sha, tree, self._parser)
+            except ConfigError as error:
+                self._found[sha] = error
+
+    def read(self, shas: Iterable[Sha]) -> dict[Sha, CommitData]:
+        """Return what commits say about data. Raises: ConfigError: see `read_commits`."""
+        self.load(shas := list(shas))
+        return {sha: _readable(self._found[sha]) for sha in shas}
 
 
 def is_metadata(path: str) -> bool:
@@ -207,6 +228,12 @@ def _overlaps(
                 f"out '{other}' of '{other_path}' overlaps with '{out}' of '{path}'"
             )
             found |= {path: error, other_path: error}
+    return found
+
+
+def _readable(found: CommitData | ConfigError) -> CommitData:
+    if isinstance(found, ConfigError):
+        raise found
     return found
 
 

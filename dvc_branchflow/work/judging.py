@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
 
@@ -105,16 +105,25 @@ def shared_refs(project: Project, remote: str | None) -> dict[str, Ref]:
 
 
 def require_lawful(project: Project, case: Case) -> None:
-    """Raise RejectedError where a rule refuses the moves, with the first violation."""
+    """Raise RejectedError where rules refuse the moves, with the first violation, and by ref."""
     verdict = judge(project, case)
     errors = [one for one in verdict.violations if one.severity is Severity.ERROR]
     if errors:
-        first = errors[0]
-        more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-        where = f"'{first.path}' on " if first.path else ""
-        raise RejectedError(
-            f"{first.code}: {where}'{first.ref}' {first.found}{more}", hint=first.repair
-        )
+        by_ref: dict[str, list[Violation]] = {}
+        for one in errors:
+            by_ref.setdefault(one.ref, []).append(one)
+        raise _rejected(errors, {ref: _rejected(found, {}) for ref, found in by_ref.items()})
+
+
+def _rejected(errors: Sequence[Violation], refused: Mapping[str, RejectedError]) -> RejectedError:
+    first = errors[0]
+    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+    where = f"'{first.path}' on " if first.path else ""
+    return RejectedError(
+        f"{first.code}: {where}'{first.ref}' {first.found}{more}",
+        hint=first.repair,
+        refused=refused,
+    )
 
 
 class _Judgement:

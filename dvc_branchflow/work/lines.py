@@ -46,6 +46,7 @@ class Lines:
         self._whole = {name for name, spec in specs.items() if spec.role in _WHOLE}
         self._new = dict.fromkeys(new)
         self._ancestors: dict[Sha, set[Sha]] = {}
+        self._edges: dict[Sha, set[Sha]] = {}
         self._made_on: dict[Branch, set[Sha]] = {}
         self._on: dict[tuple[Branch, Sha], bool] = {}
         self._behind: dict[tuple[Sha, Sha], bool] = {}
@@ -87,7 +88,7 @@ class Lines:
 
     def is_behind(self, old: Sha, new: Sha) -> bool:
         """Whether a commit is another one or lies in its history."""
-        if old == new or old in self._within(new):
+        if old == new or old in self._reached(new):
             return True
         if (old, new) not in self._behind:
             is_here = old in self._git.kinds([old])
@@ -150,6 +151,14 @@ class Lines:
                     rest += self._history.commits[sha].parents
             self._ancestors[tip] = seen
         return self._ancestors[tip]
+
+    def _reached(self, tip: Sha) -> set[Sha]:
+        """The new commits at and behind a tip, and where they were added on."""
+        if tip not in self._edges:
+            within = self._within(tip)
+            parents = {parent for sha in within for parent in self._history.commits[sha].parents}
+            self._edges[tip] = within | parents
+        return self._edges[tip]
 
     def _by_right(self, others: Iterable[Branch]) -> set[Sha]:
         """The new commits that other branches bring: of main its line, of data branches all."""

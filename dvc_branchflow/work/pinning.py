@@ -28,7 +28,7 @@ from dvc_branchflow.model import (
 from dvc_branchflow.project import Project
 from dvc_branchflow.sampling import sampled
 from dvc_branchflow.values import dataclass, replace
-from dvc_branchflow.work.commits import CommitData, read_commits
+from dvc_branchflow.work.commits import CommitData, CommitReader
 from dvc_branchflow.work.transfer import manifest_of
 
 
@@ -60,16 +60,18 @@ def plan_pins(
     spec: BranchSpec,
     current: CommitData | None,
     wanted: Mapping[Branch, Sha] | None = None,
+    reader: CommitReader | None = None,
 ) -> PinPlan:
     """Work out how a branch pins its upstreams.
 
     Args:
         current: the branch's tip (None: a new branch).
         wanted: upstream → commit; the tip of an upstream that is not named.
+        reader: what has read the upstreams' commits for other branches already.
     Raises: FlowError: an upstream that the branch does not have, or that publishes nothing.
     """
     targets = _targets(project, spec, wanted or {})
-    data = read_commits(project.git, list(targets.values()))
+    data = (reader or CommitReader(project.git)).read(targets.values())
     before = current.pins if current else Pins()
     commits: dict[Branch, Sha] = {}
     samples: dict[Branch, Sample] = {}

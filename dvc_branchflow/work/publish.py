@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from dvc_branchflow.errors import FlowError, LostRaceError, StorageError
 from dvc_branchflow.model import Branch, Out, RefUpdate, Sha
@@ -13,7 +13,7 @@ from dvc_branchflow.work.checkouts import checked_out
 from dvc_branchflow.work.commits import CommitData, read_commits
 from dvc_branchflow.work.judging import Case, RefMove, require_lawful, shared_refs
 from dvc_branchflow.work.marks import DRAIN_SECONDS, Quiet
-from dvc_branchflow.work.transfer import Need, Report, ensure_stored, needs_of
+from dvc_branchflow.work.transfer import Need, Report, ensure_stored, joined, needs_of
 
 _HEADS = "refs/heads/"
 _ROUNDS = 5
@@ -38,22 +38,32 @@ class NewTag:
 
 
 def require_movable(project: Project, branches: Sequence[str]) -> None:
-    """Raise FlowError where a branch is not there, or moving it would pull it from under a user.
+    """Raise FlowError where a branch is not there or can't be moved; see `unmovable`."""
+    for error in unmovable(project, branches).values():
+        raise error
+
+
+def unmovable(project: Project, branches: Iterable[str]) -> dict[Branch, FlowError]:
+    """Return why branches can't be moved: that would lose commits, or pull one from under a user.
 
     With a git remote the branch is moved there, and a checked-out one here is left behind it.
+    Raises: FlowError: there is no such branch.
     """
-    for branch in branches:
-        if project.tip(branch).is_diverged:
-            raise FlowError(
-                f"'{branch}' here and on git remote '{project.git_remote}' went different ways",
-                hint=f"git switch {branch}; git pull --rebase",
+    found: dict[Branch, FlowError] = {}
+    held = checked_out(project) if project.git_remote is None else {}
+    for tip in map(project.tip, branches):
+        if tip.is_diverged:
+            found[tip.branch] = FlowError(
+                f"'{tip.branch}' here and on git remote '{project.git_remote}' went different ways",
+                hint=f"git switch {tip.branch}; git pull --rebase",
             )
-        where = checked_out(project).get(Branch(branch))
-        if where is not None and project.git_remote is None:
-            raise FlowError(
-                f"'{branch}' is checked out in '{where}', which this command leaves alone",
+        elif tip.branch in held:
+            where = held[tip.branch]
+            found[tip.branch] = FlowError(
+                f"'{tip.branch}' is checked out in '{where}', which this command leaves alone",
                 hint=f"git -C '{where}' switch --detach",
             )
+    return found
 
 
 def publish(
@@ -97,7 +107,7 @@ def _store(project: Project, tips: Sequence[Sha], complete: Sequence[Sha], repor
         complete = [*complete, *tips]  # what old commits had may be gone by now
     for _ in range(_ROUNDS):
         quiet = Quiet(project, report)
-        for needs in new_needs(project, tips, proven, complete):
+        for needs in joined(new_needs(project, tips, proven, complete)):
             for need in needs:
                 quiet.look(need.remote)
             ensure_stored(project, needs, report)
@@ -173,14 +183,12 @@ def _move_here(
     project: Project, moves: Sequence[Move], tags: Sequence[NewTag], reason: str
 ) -> None:
     remote = project.git_remote
-    held = checked_out(project)
+    held = checked_out(project) if remote else {}
     updates: list[RefUpdate] = []
     for move in moves:
         local = move.old.local if move.old else None
         follows = (
-            local is not None
-            and move.branch not in held
-            and project.git.is_ancestor(local, move.new)
+            local is not None and move.branch not in held and project.is_before(local, move.new)
         )
         if remote is None or follows:
             updates.append(RefUpdate(_HEADS + move.branch, local, move.new))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 
 from dvc_branchflow.errors import BranchflowError, RejectedError, StorageError
@@ -17,6 +17,7 @@ from dvc_branchflow.work.erasures import refuse_erased
 
 Report = Callable[[str], None]
 RemoteName = str | None
+_JOINED = 50_000  # objects that are asked for at once, and the last commit's
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,25 @@ def needs_of(
             files[out.remote].setdefault(entry.oid, f"{out.path}/{entry.relpath}")
     remotes = files.keys() | manifests.keys()
     return [Need(name, files[name], manifests[name], sizes) for name in sorted(remotes, key=str)]
+
+
+def joined(groups: Iterable[Iterable[Need]]) -> Iterator[list[Need]]:
+    """Yield the needs of many commits as few, so that a DVC remote is asked once for many.
+
+    A group that takes them past a bound of memory is the last of its part.
+    """
+    parts: dict[RemoteName, tuple[dict[Oid, str], dict[Oid, str], dict[Oid, int]]] = {}
+    for group in groups:
+        for need in group:
+            files, manifests, sizes = parts.setdefault(need.remote, ({}, {}, {}))
+            files |= need.files
+            manifests |= need.manifests
+            sizes |= need.sizes_bytes
+        if sum(len(files) for files, *_ in parts.values()) >= _JOINED:
+            yield [Need(remote, *part) for remote, part in parts.items()]
+            parts = {}
+    if parts:
+        yield [Need(remote, *part) for remote, part in parts.items()]
 
 
 def ensure_stored(project: Project, needs: Iterable[Need], report: Report) -> int:

@@ -21,14 +21,21 @@ _KEPT = (".dvc/tmp", ".dvc/config.local")
 
 
 @contextmanager
-def branch_lock(project: Project, branch: Branch, report: Report) -> Iterator[None]:
-    """Hold a branch for this process; another one in this clone waits. The lock dies with us."""
+def branch_lock(
+    project: Project, branch: Branch, report: Report, *, waits: bool = True
+) -> Iterator[None]:
+    """Hold a branch for this process; another one in this clone waits. The lock dies with us.
+
+    Raises: FlowError: another one holds it, and this one is not to wait.
+    """
     path = project.state_dir / "locks" / slug(branch)
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
+            if not waits:
+                raise FlowError(f"another command is at work on '{branch}' here") from None
             report(f"waiting for another command on '{branch}'")
             fcntl.flock(file, fcntl.LOCK_EX)
         yield

@@ -143,7 +143,7 @@ def ask(repository: Path, question: Callable[[Project], Verdict]) -> Verdict:
     try:
         return question(project)
     finally:
-        project.git.forget()
+        project.git.close()
 
 
 @contextmanager

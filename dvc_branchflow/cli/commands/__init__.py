@@ -17,7 +17,7 @@ COMMANDS: Mapping[str, str] = {
     "init": "setup.INIT",
     "status": "look.STATUS",
     "ingest": "data.INGEST",
-    "pin": "flow.PIN",
+    "pin": "pins.PIN",
     "run": "flow.RUN",
     "sync": "flow.SYNC",
     "promote": "models.PROMOTE",

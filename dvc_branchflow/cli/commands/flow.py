@@ -1,13 +1,10 @@
-"""Bringing branches up to date."""
+"""Running branches' pipelines."""
 
 from __future__ import annotations
 
 import argparse
 
-from dvc_branchflow import (
-    pins,
-    runs,
-)
+from dvc_branchflow import runs
 from dvc_branchflow.cli.commands.base import (
     Arguments,
     Command,
@@ -18,24 +15,6 @@ from dvc_branchflow.cli.commands.base import (
 )
 from dvc_branchflow.cli.render import flow as render
 from dvc_branchflow.work.transfer import Report
-
-
-def _pin(args: Arguments, report: Report) -> Result:
-    project = open_project(args)
-    wanted = dict(item.partition("@")[::2] for item in args.upstreams)
-    outcome = pins.pin(project, args.branch, wanted, report, dry_run=args.dry_run)
-    tell_left_behind(project, report, args.branch)
-    return Result(outcome, render.pinned(outcome, applied=not args.dry_run))
-
-
-def _add_pin(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("branch", help="the branch whose pins are set")
-    parser.add_argument(
-        "upstreams",
-        nargs="*",
-        metavar="UPSTREAM[@REV]",
-        help="what to pin (default: all upstreams at their tips)",
-    )
 
 
 def _run(args: Arguments, report: Report) -> Result:
@@ -65,16 +44,6 @@ def _add_sync(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--all", action="store_true", help="dev branches as well")
 
-
-PIN = Command(
-    "pin",
-    "set the upstream commits that a branch is built on",
-    "Writes the upstreams' outs as plain .dvc pointers and their commits into pins.yaml, "
-    "as a merge commit. Moves the branch's ref only.",
-    "git branchflow pin dev/churn split@1f3870be27",
-    _add_pin,
-    _pin,
-)
 
 RUN = Command(
     "run",

@@ -5,23 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dvc_branchflow.cli.text import colour, count, short, table
-from dvc_branchflow.pins import PinOutcome
 from dvc_branchflow.runs import SyncStep
 from dvc_branchflow.work.running import RunOutcome, RunPlan
 
 _SHOWN = 8
-
-
-def pinned(outcome: PinOutcome, *, applied: bool) -> str:
-    """What `pin` set, or would set."""
-    rows = [(f"  {name}", short(sha)) for name, sha in sorted(outcome.commits.items())]
-    if not outcome.files_changed:
-        return f"{outcome.branch} pins the newest already\n{table(rows)}"
-    verb = "pinned" if applied else "would pin"
-    moved = ", ".join(outcome.moved) or "the same commits"
-    return (
-        f"{verb} {moved} on {outcome.branch} {short(outcome.commit)}".rstrip() + f"\n{table(rows)}"
-    )
 
 
 def run_planned(plan: RunPlan) -> str:
