@@ -97,14 +97,15 @@ def _locked(lock: Path) -> Iterator[None]:
 
 
 def _build(folder: Path, pins: Sequence[str]) -> None:
+    # Nothing is compiled ahead: most of these modules are never imported.
     uv = _find_uv()
     python = str(folder / "bin" / "python")
     if uv:
         _run([uv, "venv", "--quiet", "--python", sys.executable, str(folder)])
-        _run([uv, "pip", "install", "--quiet", "--compile-bytecode", "--python", python, *pins])
+        _run([uv, "pip", "install", "--quiet", "--python", python, *pins])
     else:
         _run([sys.executable, "-m", "venv", str(folder)])
-        _run([python, "-m", "pip", "install", "--quiet", "--compile", *pins])
+        _run([python, "-m", "pip", "install", "--quiet", "--no-compile", *pins])
 
 
 def _find_uv() -> str | None:
