@@ -283,7 +283,7 @@ class Flow:
 
 def branchflow(sh: Shell, *args: str | Path, code: int = 0) -> subprocess.CompletedProcess[str]:
     """Run `git branchflow` in a folder; it has to end with the exit code `code`."""
-    done = sh.run("git", "branchflow", *args, check=False, timeout=240)
+    done = sh.run("git-branchflow", *args, check=False, timeout=240)
     if done.returncode != code:
         words = " ".join(str(arg) for arg in args)
         raise CommandError(

@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from tests.support import warm
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
@@ -64,18 +66,7 @@ class Shell:
         """
         words = [str(arg) for arg in args]
         try:
-            done = subprocess.run(
-                words,
-                cwd=self.cwd,
-                env=dict(self.env),
-                input=input,
-                stdin=subprocess.DEVNULL if input is None else None,
-                capture_output=True,
-                encoding="utf-8",
-                errors="surrogateescape",
-                timeout=timeout,
-                check=False,
-            )
+            done = warm.run(words, cwd=self.cwd, env=self.env, input=input, timeout=timeout)
         except subprocess.TimeoutExpired as error:
             raise CommandError(_report(words, self.cwd, "timed out", error)) from error
         if check and done.returncode:
