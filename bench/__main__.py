@@ -1,4 +1,7 @@
-"""Runs the benchmarks with the sizes in `params.yaml`; results are written, never judged."""
+"""Runs the benchmarks with the sizes in `params.yaml`; results are written, never judged.
+
+They go to build/bench after each benchmark; those of a whole run to bench/ and docs/ at the end.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,8 @@ import argparse
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +33,7 @@ from bench import (
 from bench.measure import Bench, Case, measure
 
 _ROOT = Path(__file__).resolve().parent.parent
+_BUILD = _ROOT / "build/bench"
 _BENCHMARKS: dict[str, Callable[[Bench, Mapping[str, int]], Case]] = {
     "ingest": ingest.cases,
     "judge": judge.cases,
@@ -50,33 +55,38 @@ def main() -> int:
     params = _params("quick" if args.quick else "full")
     names = args.only or list(_BENCHMARKS)
     root = Path(tempfile.mkdtemp(prefix="branchflow-bench-"))
+    started = time.monotonic()
     try:
-        found = _run(Bench.at(root), names, params)
+        for found in _run(Bench.at(root), names, params):
+            seconds = round(time.monotonic() - started)
+            result = report.document(found, params["repeats"], seconds, is_full=not args.quick)
+            report.write(result, _BUILD, _BUILD / "benchmarks.md")
     finally:
         shutil.rmtree(root, ignore_errors=True)  # at the end: deletes slow later creates down
-    result = report.document(found, params["repeats"], is_full=not args.quick)
-    is_whole = not (args.quick or args.only)
-    folder = _ROOT / ("bench" if is_whole else "build/bench")
-    page = (_ROOT / "docs" if is_whole else folder) / "benchmarks.md"
-    report.write(result, folder, page)
+    if not (args.quick or args.only):
+        report.write(result, _ROOT / "bench", _ROOT / "docs/benchmarks.md")
     print(report.page(result))
     return 0
 
 
-def _run(bench: Bench, names: list[str], params: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+def _run(
+    bench: Bench, names: list[str], params: Mapping[str, Any]
+) -> Iterator[dict[str, dict[str, Any]]]:
+    """Yield what was found so far, after each benchmark."""
     found: dict[str, dict[str, Any]] = {}
     for name in names:
         found[name] = {}
         for label, size in params[name].items():
             _say(f"{name}, {label}: building {dict(size)}")
             repeats = size.pop("repeats", params["repeats"])
+            limit_seconds = size.pop("limit_seconds", params["limit_seconds"])
             case = _BENCHMARKS[name](bench, size)
-            found[name][label] = measure(case, repeats, _say)
-    return found
+            found[name][label] = measure(case, repeats, limit_seconds, _say)
+        yield found
 
 
 def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+    print(f"{time.strftime('%H:%M:%S')}  {text}", file=sys.stderr, flush=True)
 
 
 def _params(kind: str) -> dict[str, Any]:
@@ -87,12 +97,8 @@ def _params(kind: str) -> dict[str, Any]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument(
-        "--quick", action="store_true", help="small sizes; results go to build/bench"
-    )
-    parser.add_argument(
-        "--only", action="append", choices=sorted(_BENCHMARKS), help="just this one; to build/bench"
-    )
+    parser.add_argument("--quick", action="store_true", help="small sizes")
+    parser.add_argument("--only", action="append", choices=sorted(_BENCHMARKS), help="just this")
     return parser
 
 

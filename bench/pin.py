@@ -1,11 +1,11 @@
-"""Pins all branches to an upstream that moved by one file: the cost for branches and for files."""
+"""Pins branches to an upstream that moved by one file: what a branch costs as files grow."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
-from bench.fixtures import Lab, directory, entries, pointer
+from bench.fixtures import Lab, directory, entries, pointer, write_inbox
 from bench.measure import Bench, Case, Contender
 from dvc_branchflow.git import Change, NewCommit
 from dvc_branchflow.model import Sha
@@ -13,25 +13,45 @@ from dvc_branchflow.model import Sha
 _PATH = "data/raw/p"
 _POINTER = f"{_PATH}.dvc"
 _FLOW = "branches:\n  raw: {role: raw, data: data/raw}\n  dev/*: {role: dev, from: [raw]}\n"
+# As `dvc import . data/raw/p --rev raw` writes it.
+_IMPORT = """\
+frozen: true
+deps:
+- path: {path}
+  repo:
+    url: .
+    rev: raw
+    rev_lock: {sha}
+outs:
+- md5: {out.oid}
+  size: {out.size_bytes}
+  nfiles: {out.nfiles}
+  hash: md5
+  path: {name}
+"""
 
 
 def cases(bench: Bench, size: Mapping[str, int]) -> Case:
-    """Return the case of `branches` branches on `files` files; imports up to `dvc_up_to` files."""
+    """Return the case of `branches` branches on `files` files; DVC moves one of them, once."""
     files, count = size["files"], size["branches"]
     root = bench.root / f"pin-{files}-{count}"
-    with_dvc = files <= size.get("dvc_up_to", files)
     branches = [f"dev/b{place:03d}" for place in range(count)]
-    ways: list[_Way] = [_Ours(bench, root / "ours", files, branches)]
-    ways += [_EachByItself(bench, root / "each", files, branches)]
-    ways += [_Floor(bench, root / "floor", files, branches)]
-    if with_dvc:
-        ways += [_Update(bench, root / "update", files, branches)]
-        ways += [_UpdateNoDownload(bench, root / "nodownload", files, branches)]
-    contenders = [Contender(way.name, way.act, way.prepare) for way in ways]
+    ways = [
+        _Ours(bench, root / "ours", files, branches),
+        _EachByItself(bench, root / "each", files, branches),
+        _Floor(bench, root / "floor", files, branches),
+        _Update(bench, root / "update", files, branches[:1]),
+        _UpdateNoDownload(bench, root / "nodownload", files, branches[:1]),
+    ]
+    contenders = [
+        Contender(way.name, way.act, way.prepare, once=way.is_dvc, jobs=len(way.branches))
+        for way in ways
+    ]
 
-    def check() -> None:
+    def check(done: Collection[str]) -> None:
         for way in ways:
-            way.check()
+            if way.name in done:
+                way.check()
 
     return Case({"files": files, "branches": count}, contenders, check)
 
@@ -40,15 +60,13 @@ class _Way:
     """One way to pin: its own repository, in which `raw` grows by a file before each round."""
 
     name = ""
-    has_data = False
+    is_dvc = False
 
     def __init__(self, bench: Bench, root: Path, files: int, branches: Sequence[str]) -> None:
         self.bench = bench
         self.branches = branches
         self.listed = entries(range(files))
         self.lab = Lab.make(root, _FLOW)
-        if self.has_data:
-            self.lab.fill(range(files))
         self._grow([self.lab.tip("main")])
         self.lay()
 
@@ -109,36 +127,26 @@ class _Floor(_Way):
         self.bench.floor("pin", *given, cwd=self.lab.repo)
 
 
-class _Update(_Way):
-    """Native import stages, with the files in place."""
+class _UpdateNoDownload(_Way):
+    """A native import stage: only the commit in it moves."""
 
-    name = "dvc update"
-    has_data = True
-    options: Sequence[str] = ()
+    name = "dvc update --no-download"
+    is_dvc = True
+    options: Sequence[str] = ("--no-download",)
 
     def lay(self) -> None:
-        """Import once, and give all branches that commit."""
-        git, repo = self.lab.git, self.lab.repo
-        git.run("switch", "--quiet", "--create", "imported", "main", cwd=repo)
-        (repo / _PATH).parent.mkdir(parents=True)
-        given = (".", _PATH, "--rev", "raw", "--out", _PATH)
-        self.bench.run("dvc", "import", "--quiet", *given, cwd=repo)
-        self.bench.run("git", "add", "--all", cwd=repo)
-        self.bench.run("git", "commit", "--quiet", "-m", "import", cwd=repo)
-        self.lab.move(dict.fromkeys(self.branches, self.lab.tip("imported")))
-        git.run("switch", "--quiet", self.branches[0], cwd=repo)
+        """Lay the import on a branch, and check it out."""
+        out, _ = directory(_PATH, self.listed)
+        file = _PATH.rpartition("/")[2]
+        text = _IMPORT.format(path=_PATH, sha=self.lab.tip("raw"), out=out, name=file)
+        tip = self.lab.commit([self.lab.tip("main")], [Change(_POINTER, text.encode())])
+        self.lab.move(dict.fromkeys(self.branches, tip))
+        self.lab.git.run("switch", "--quiet", self.branches[0], cwd=self.lab.repo)
 
     def act(self, _: int) -> None:
         repo = self.lab.repo
-        for branch in self.branches:
-            self.bench.run("git", "switch", "--quiet", branch, cwd=repo)
-            self.bench.run("dvc", "update", "--quiet", *self.options, _POINTER, cwd=repo)
-            self.bench.run("git", "commit", "--quiet", "--all", "-m", "pin", cwd=repo)
-
-
-class _UpdateNoDownload(_Update):
-    name = "dvc update --no-download"
-    options = ("--no-download",)
+        self.bench.run("dvc", "update", "--quiet", *self.options, _POINTER, cwd=repo)
+        self.bench.run("git", "commit", "--quiet", "--all", "-m", "pin", cwd=repo)
 
     def check(self) -> None:
         """It leaves the content's id out of the pointer; only the commit can be compared."""
@@ -146,3 +154,20 @@ class _UpdateNoDownload(_Update):
         for branch in self.branches:
             if raw not in self.lab.git.text("show", f"{branch}:{_POINTER}"):
                 raise RuntimeError(f"{self.name}: '{branch}' is not at {raw}")
+
+
+class _Update(_UpdateNoDownload):
+    """The same with its files in place before and after, as DVC has left and seen them."""
+
+    name = "dvc update"
+    options = ()
+
+    def lay(self) -> None:
+        super().lay()
+        files = range(len(self.listed))
+        self.lab.fill(files)
+        write_inbox(self.lab.repo / _PATH, files)
+        self.bench.run("dvc", "status", cwd=self.lab.repo)
+
+    def check(self) -> None:
+        _Way.check(self)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from bench.fixtures import Lab, directory, entries, pointer
@@ -43,7 +43,7 @@ def cases(bench: Bench, size: Mapping[str, int]) -> Case:
         if "up to date" not in bench.run("dvc", "status", cwd=lab.repo):
             raise RuntimeError("the data are not in place")
 
-    def same() -> None:
+    def same(_: Collection[str]) -> None:
         held = [sorted(_read(lab.repo / _PATH)) for lab in (ours, theirs)]
         if held[0] != held[1]:
             raise RuntimeError("the results differ")

@@ -29,7 +29,7 @@ _AHEAD_EVERY = 10  # one dev branch in so many has a commit that is not pushed
 def cases(bench: Bench, size: Mapping[str, int]) -> Case:
     """Return the case of `models` dev and as many stable branches with `commits` commits each.
 
-    `exp_show` 1: with `dvc exp show -A`, once; it reads each commit by itself.
+    `dvc exp show -A` reads each commit by itself, and goes once.
     """
     models, commits = size["models"], size["commits"]
     lab = Lab.make(bench.root / f"status-{models}-{commits}", _FLOW)
@@ -48,9 +48,8 @@ def cases(bench: Bench, size: Mapping[str, int]) -> Case:
         Contender("floor", lambda _: _floor(bench, lab)),
         command("dvc", "status"),
         command("git", "status"),
+        replace(command("dvc", "exp", "show", "-A", "--csv"), once=True),
     ]
-    if size.get("exp_show"):
-        contenders.append(replace(command("dvc", "exp", "show", "-A", "--csv"), once=True))
     refs = lab.git.refs().direct
     total = len(lab.git.rev_list("--branches"))
     return Case({"refs": len(refs), "commits": total}, contenders)

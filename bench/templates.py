@@ -49,16 +49,13 @@ def cases(bench: Bench, size: Mapping[str, int]) -> Case:
         for stage in (("prints", _PARTITION), ("leaks",)):
             _stage(bench, split, *stage)
 
-    # In this order in the first round, which only warms up: each stage needs the one before.
-    return Case(
-        dict(size),
-        [
-            Contender("clean", run_clean, prepare=lambda _: empty(published)),
-            Contender("split", run_split, prepare=give),
-            Contender("leaks", run_leaks),
-            Contender("floor: read all", lambda _: _read(raw)),
-        ],
-    )
+    contenders = [
+        Contender("clean", run_clean, prepare=lambda _: empty(published)),
+        Contender("split", run_split, prepare=give),
+        Contender("leaks", run_leaks),
+        Contender("floor: read all", lambda _: _read(raw)),
+    ]
+    return Case(dict(size), contenders, in_order=True)
 
 
 def _lay(folder: Path, role: str, kind: str) -> Path:

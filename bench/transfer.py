@@ -35,13 +35,12 @@ _FETCH = _START + (
     "fetch_objects(project, files, lambda _: None)\n"
 )
 _MIB = 1024 * 1024
-_FULL = "full"
 
 
 def cases(bench: Bench, size: Mapping[str, int]) -> Case:
     """Return the case of `files` files of `kib` KiB each; `s3` 1: a server, else a directory.
 
-    DVC moves more than `dvc_once_above` files once only, without warming up.
+    `once` 1: DVC goes once.
     """
     root = bench.root / f"transfer-{'-'.join(map(str, size.values()))}"
     lab = _lab(root, size["files"], size["kib"] * 1024)
@@ -55,13 +54,11 @@ def cases(bench: Bench, size: Mapping[str, int]) -> Case:
     else:
         places = _Places(replace(bench, root=root), lab, str(root / "stores"), None)
         more = [Contender("floor: copy and hash", partial(_copy, places))]
-    places.point(_FULL)
-    places.run("python", "-c", _PUSH)
-    is_long = size["files"] > size.get("dvc_once_above", size["files"])
-    ways = [*_ways(places, "ours", ("python", "-c", _PUSH), ("python", "-c", _FETCH))]
-    ways += _ways(places, "dvc", ("dvc", "push", "-q"), ("dvc", "fetch", "-q"), once=is_long)
-    shown = {key: value for key, value in size.items() if key != "dvc_once_above"}
-    return Case(shown, [*ways, *more], close=ends.close)
+    once = bool(size.get("once"))
+    ways = _ways(places, "ours", ("python", "-c", _PUSH), ("python", "-c", _FETCH))
+    ways += _ways(places, "dvc", ("dvc", "push", "-q"), ("dvc", "fetch", "-q"), once=once)
+    shown = {key: value for key, value in size.items() if key != "once"}
+    return Case(shown, [*ways, *more], close=ends.close, in_order=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +79,9 @@ class _Places:
 
     def point(self, key: str) -> None:
         """Let the repository's DVC remote be this one."""
-        lines = ["['remote \"store\"']", f"url = {self.url(key)}"]
-        if self.endpoint_url:
-            lines.append(f"endpointurl = {self.endpoint_url}")
-        else:
+        if self.endpoint_url is None:
             Path(self.url(key)).mkdir(parents=True, exist_ok=True)
-        (self.lab.repo / ".dvc/config.local").write_text("\n".join(lines) + "\n")
+        self.lab.point(self.url(key), self.endpoint_url)
 
     def run(self, *command: str) -> None:
         self.bench.run(*command, cwd=self.lab.repo)
@@ -100,7 +94,7 @@ def _ways(
         places.point(f"{who}-{turn}")
 
     def from_full(turn: int) -> None:
-        places.point(_FULL)
+        places.point(_full(turn))
         # Renamed, since creates are slow after deletes. What is fetched serves the next push.
         places.cache.rename(places.bench.root / f"cache-before-{who}-{turn}")
 
@@ -108,6 +102,11 @@ def _ways(
         Contender(f"{who} push", lambda _: places.run(*push), to_empty, once=once),
         Contender(f"{who} fetch", lambda _: places.run(*fetch), from_full, once=once),
     ]
+
+
+def _full(turn: int) -> str:
+    """Return the DVC remote to which ours has pushed all in this round."""
+    return f"ours-{turn}"
 
 
 def _s5cmd(places: _Places) -> list[Contender]:
@@ -121,7 +120,7 @@ def _s5cmd(places: _Places) -> list[Contender]:
     got = places.bench.root / "s5cmd"
     return [
         Contender("s5cmd push", lambda n: copy(f"{places.cache}/", places.url(f"s5cmd-{n}/"))),
-        Contender("s5cmd fetch", lambda n: copy(f"{places.url(_FULL)}/*", f"{got}/{n}/")),
+        Contender("s5cmd fetch", lambda n: copy(f"{places.url(_full(n))}/*", f"{got}/{n}/")),
     ]
 
 

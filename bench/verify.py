@@ -25,14 +25,14 @@ print(sum(1 for _ in store.listing()))
 
 
 def cases(bench: Bench, size: Mapping[str, int]) -> Case:
-    """Return the case of `objects` objects on a server; `once` 1: each way is gone once."""
+    """Return the case of `objects` objects on a server."""
     root = bench.root / f"verify-{size['objects']}"
     lab = _lab(root, size["objects"])
     ends = ExitStack()
     server = ends.enter_context(seaweedfs(root))
     server.make_bucket(_BUCKET)
     own = replace(bench, env={**bench.env, **server.env()})
-    _point(lab, server)
+    lab.point(f"s3://{_BUCKET}/data", server.endpoint_url)
     send = ("s5cmd", "--endpoint-url", server.endpoint_url, "--numworkers", "64", "cp")
     own.run(*send, ".dvc/cache/", f"s3://{_BUCKET}/data/", cwd=lab.repo)
 
@@ -46,9 +46,7 @@ def cases(bench: Bench, size: Mapping[str, int]) -> Case:
         act("dvc", "status", "-c"),
         *_rclone(own, lab, server),
     ]
-    if size.get("once"):
-        contenders = [replace(one, once=True) for one in contenders]
-    return Case({"objects": size["objects"]}, contenders, close=ends.close)
+    return Case(dict(size), contenders, close=ends.close)
 
 
 def _rclone(bench: Bench, lab: Lab, server: S3Server) -> list[Contender]:
@@ -63,12 +61,6 @@ def _rclone(bench: Bench, lab: Lab, server: S3Server) -> list[Contender]:
 
 def _run(bench: Bench, lab: Lab, *command: str) -> None:
     bench.run(*command, cwd=lab.repo)
-
-
-def _point(lab: Lab, server: S3Server) -> None:
-    lines = ["['remote \"store\"']", f"url = s3://{_BUCKET}/data"]
-    lines.append(f"endpointurl = {server.endpoint_url}")
-    (lab.repo / ".dvc/config.local").write_text("\n".join(lines) + "\n")
 
 
 def _lab(root: Path, objects: int) -> Lab:
