@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -58,6 +59,24 @@ def status(repo: str) -> str:
     tips = subprocess.run(listed, cwd=repo, capture_output=True, check=True, text=True).stdout
     asked = [f"{sha}:{name}" for sha in set(tips.split()) for name in ("pins.yaml", "dvc.lock")]
     return str(len(_cat_file(repo, asked)))
+
+
+def storage(repo: str, store: str) -> str:
+    """Walk the history, read each pointer and manifest once, list the DVC remote; say what goes."""
+    walk = ["git", "rev-list", "--all", "--objects"]
+    lines = subprocess.run(walk, cwd=repo, capture_output=True, check=True).stdout.splitlines()
+    pointers = [line[:40].decode() for line in lines if line.endswith(b".dvc")]
+    text = b"".join(content for _, content in _cat_file(repo, pointers))
+    needed = set(re.findall(rb"md5: ([0-9a-f]{32}(?:\.dir)?)", text))
+    root = Path(repo, ".dvc/cache/files/md5")
+    for oid in [oid.decode() for oid in needed if oid.endswith(b".dir")]:
+        needed.update(re.findall(rb'"md5": "([0-9a-f]{32})"', _object(root, oid).read_bytes()))
+    unneeded = 0
+    for folder in os.scandir(Path(store, "files/md5")):
+        for item in os.scandir(folder.path):
+            oid = (folder.name + item.name).encode()
+            unneeded += item.stat().st_size if oid not in needed else 0
+    return str(unneeded)
 
 
 def copy(cache: str, target: str) -> str:
@@ -119,6 +138,6 @@ def _put(roots: Sequence[Path], oid: str, content: bytes) -> None:
 
 if __name__ == "__main__":
     jobs: dict[str, Callable[..., str]] = {
-        job.__name__: job for job in (copy, ingest, pin, place, status)
+        job.__name__: job for job in (copy, ingest, pin, place, status, storage)
     }
     print(jobs[sys.argv[1]](*sys.argv[2:]))

@@ -94,7 +94,8 @@ _NOTES = {
     "storage": (
         "`ours` plans from every commit of every ref and lists the DVC remote (a directory); "
         "`dvc gc -A --dry` does that over the commits. `ours, verify` holds all commits against "
-        "the remote, `dvc status -c` one. The floor is `git rev-list --all --objects` and `find`."
+        "the remote, `dvc status -c` one. The floor is `git rev-list --all --objects`, each "
+        "pointer once through one `git cat-file`, each manifest once, and a listing with sizes."
     ),
     "status": (
         "`git branchflow status` reports on all branches, `dvc status` and `git status` on one "

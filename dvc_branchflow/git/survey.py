@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -117,15 +117,24 @@ def places(git: Git) -> list[Place]:
     return found
 
 
-def heads(git: Git, place: Place) -> dict[Sha, str]:
-    """Return the commits that a checkout stands on or works with: HEAD, MERGE_HEAD and the like."""
+def heads(git: Git, place: Place, branches: Collection[str]) -> dict[Sha, str]:
+    """Return the commits that a checkout stands on or works with: HEAD, MERGE_HEAD and the like.
+
+    Args:
+        branches: the full names of those whose tips are known: a HEAD on one of them is left out.
+    """
     found: dict[Sha, str] = {}
+    is_known = False
     for file in sorted(place.git_dir.iterdir()):
         if not _PSEUDO_REF.fullmatch(file.name) or not file.is_file():
             continue
         for line in file.read_text(errors="surrogateescape").splitlines():
             if _SHA.match(line):
                 found[Sha(line[:40])] = file.name
+            elif file.name == "HEAD":
+                is_known = line.removeprefix("ref: ") in branches
+    if is_known:
+        return found
     head = git.run(f"--git-dir={place.git_dir}", "rev-parse", "--verify", "--quiet", "HEAD",
                    check=False).stdout.decode().strip()  # fmt: skip
     return found | ({Sha(head): "HEAD"} if head else {})

@@ -51,7 +51,8 @@ class Cache:
 
     def manifest(self, oid: Oid) -> bytes:
         """Return a directory's manifest. Raises: StorageError: it is damaged."""
-        content = self.path(oid).read_bytes()
+        with open(self.place(oid), "rb") as file:
+            content = file.read()
         if md5(content).hexdigest() + ".dir" != oid:
             raise StorageError(
                 f"manifest {oid} in the cache is damaged", hint=f"rm '{self.path(oid)}'"

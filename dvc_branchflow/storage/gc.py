@@ -164,10 +164,10 @@ def _unneeded(census: Census, explainer: Explainer) -> Iterator[tuple[Copy, Reas
             yield from ((copy, explainer.folder(oid)) for copy in copies)
     for part in range(COUNT):
         needed = census.needs.files(part)
-        reasons = explainer.files(part)
-        for one, copies in census.stock.files(part).items():
-            if one not in needed:
-                yield from ((copy, reasons.get(one, Reason())) for copy in copies)
+        going = {one: found for one, found in census.stock.files(part).items() if one not in needed}
+        reasons = explainer.files(part) if going else {}
+        for one, copies in going.items():
+            yield from ((copy, reasons.get(one, Reason())) for copy in copies)
 
 
 def _notes(project: Project, census: Census) -> Iterator[str]:
@@ -267,6 +267,7 @@ def _rehearsed(project: Project, plan: Plan, planned: Stock, report: Report) -> 
 
 
 def _census(project: Project, plan: Plan, now: float, report: Report) -> Census:
+    project.refresh()
     census = take_census(project, report, now=now, grace_seconds=plan.grace_seconds, lost=plan.lost)
     require_all_known(census.needs.problems, "storage gc")
     return census

@@ -45,6 +45,7 @@ def trace(project: Project, md5: str, report: Report) -> Trace:
     Raises: ConfigError: it is no id. StorageError: a DVC remote is away.
     """
     oid = parse_oid(md5)
+    project.refresh()
     census = take_census(project, report)
     try:
         reach = census.needs.reach

@@ -124,6 +124,7 @@ def usage(project: Project, report: Report) -> Usage:
 
     Raises: StorageError: a DVC remote is away. GitError, FlowError: refs or history are.
     """
+    project.refresh()
     census = take_census(project, report)
     try:
         return _usage(project, census)

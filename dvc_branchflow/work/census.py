@@ -86,10 +86,11 @@ def take_census(
 ) -> Census:
     """Look at all DVC remotes that the team shares, and at all that could need something of them.
 
+    The caller has just refreshed the project: which remotes there are stands in its config.
+
     Args: as of `find_needs`.
     Raises: StorageError: a DVC remote is away. GitError, FlowError: refs or history are.
     """
-    project.refresh()
     stock = take_stock(project, shared_remotes(project), report)
     needs = find_needs(project, report, now=now, grace_seconds=grace_seconds, lost=lost)
     return Census(stock, needs)

@@ -37,7 +37,37 @@ class Explainer:
     """Knows what once named the objects that are on DVC remotes and needed by nothing."""
 
     def __init__(self, project: Project, census: Census, report: Report) -> None:
+        self._project = project
+        self._census = census
+        self._report = report
+        self._parts: KeyParts | None = None
         self._reasons = [Reason()]
+        self._folders: dict[Oid, int] = {}
+
+    def folder(self, oid: Oid) -> Reason:
+        """Return why a directory's manifest may go."""
+        self._look()
+        return self._reasons[self._folders.get(oid, 0)]
+
+    def files(self, part: int) -> dict[bytes, Reason]:
+        """Return why the files of a part may go, where something is known of them."""
+        found: dict[bytes, int] = {}
+        for one, tag in self._look().keys(part):
+            found[one] = min(tag, found.get(one, tag))
+        return {one: self._reasons[tag] for one, tag in found.items()}
+
+    def close(self) -> None:
+        """Give the space back."""
+        if self._parts is not None:
+            self._parts.close()
+
+    def _look(self) -> KeyParts:
+        """Read what once named anything when that is first asked for: often nothing is to go."""
+        if self._parts is None:
+            self._parts = self._read(self._project, self._census)
+        return self._parts
+
+    def _read(self, project: Project, census: Census) -> KeyParts:
         outs = _once_named(project, census)
         known = dict.fromkeys(census.needs.reach.outs)
         loose = [oid for oid in census.stock.folders if oid not in known and oid not in outs]
@@ -51,22 +81,7 @@ class Explainer:
         there = {oid: tag for oid, tag in tags.items() if oid in census.stock.folders}
         there |= {oid: tag for oid, tag in tags.items() if not oid.endswith(".dir")}
         # A manifest that can't be had leaves its files unexplained, and that is all.
-        self._parts: KeyParts = files_behind(project, there, census.stock.remotes, report)[0]
-
-    def folder(self, oid: Oid) -> Reason:
-        """Return why a directory's manifest may go."""
-        return self._reasons[self._folders.get(oid, 0)]
-
-    def files(self, part: int) -> dict[bytes, Reason]:
-        """Return why the files of a part may go, where something is known of them."""
-        found: dict[bytes, int] = {}
-        for one, tag in self._parts.keys(part):
-            found[one] = min(tag, found.get(one, tag))
-        return {one: self._reasons[tag] for one, tag in found.items()}
-
-    def close(self) -> None:
-        """Give the space back."""
-        self._parts.close()
+        return files_behind(project, there, census.stock.remotes, self._report)[0]
 
 
 def _once_named(project: Project, census: Census) -> dict[Oid, Reason]:

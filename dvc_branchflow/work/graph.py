@@ -18,6 +18,7 @@ from dvc_branchflow.work.roots import MAX_BYTES, NAMING, Holder, Kind, Problem, 
 
 _SPECS = (*NAMING, PINS_FILE, PIPELINE_FILE, f"*/{PIPELINE_FILE}", DVC_CONFIG)
 _PACK = 100
+_KNOWN = 100  # what a commit holds is remembered of one in so many
 _PINS = Holder(Kind.PIN, "pins")
 
 _T = TypeVar("_T")
@@ -61,13 +62,15 @@ class Graph:
     def __init__(self, git: Git, roots: Roots, lost: Collection[str] = ()) -> None:
         self.git = git
         self._lost = frozenset(lost)
-        self._named: dict[tuple[Sha, str], tuple[Named, ...] | _Unreadable] = {}
-        self._pins: dict[Sha, tuple[Sha, ...] | _Unreadable] = {}
+        self._named: dict[tuple[Entry, str], tuple[Named, ...] | _Unreadable] = {}
+        self._pins: dict[Entry, tuple[Sha, ...] | _Unreadable] = {}
         self._diffs: dict[tuple[Sha, Sha], Files] = {}
+        self._wholes: dict[Sha, Files] = {}
         self._said: dict[str, Problem] = {problem.what: problem for problem in roots.problems}
         tips = {holder: set(shas) for holder, shas in roots.tips.items()}
         self.nodes = self._close(tips)
         self.holders = tuple(sorted(tips.keys() | roots.loose.keys()))
+        self._places = {holder: place for place, holder in enumerate(self.holders)}
         self.masks = self._masks(tips)
 
     @property
@@ -86,11 +89,8 @@ class Graph:
 
     def wholes(self, shas: Iterable[Sha]) -> Iterator[Step]:
         """Yield commits with all that they hold."""
-        nodes = [self.nodes[sha] for sha in shas if sha in self.nodes]
-        self._load((EMPTY_TREE, node.tree) for node in nodes)
-        for node in nodes:
-            files = self._diffs.get((EMPTY_TREE, node.tree), {})
-            yield Step(node, self.masks[node.sha], files, is_whole=True)
+        for node in [self.nodes[sha] for sha in shas if sha in self.nodes]:
+            yield Step(node, self.masks[node.sha], self._whole(node.sha), is_whole=True)
 
     def named(self, step: Step) -> Iterator[Named]:
         """Yield the objects that the files of a step name, and remember what can't be read."""
@@ -100,7 +100,7 @@ class Graph:
 
     def named_in(self, step: Step, path: str, entry: Entry) -> Iterator[Named]:
         """Yield the objects that one file of a step's commit names."""
-        found = self._named.get((entry.sha, path), ())
+        found = self._named.get((entry, path), ())
         if not isinstance(found, _Unreadable):
             yield from found
             return
@@ -112,7 +112,7 @@ class Graph:
         entry = step.files.get(PINS_FILE)
         if entry is None:
             return ()
-        found = self._pins.get(entry.sha, ())
+        found = self._pins.get(entry, ())
         if isinstance(found, tuple):
             return found
         self._say(f"'{PINS_FILE}' in commit {step.node.sha[:10]}", found.why, entry.sha)
@@ -120,7 +120,7 @@ class Graph:
 
     def bit(self, holder: Holder) -> int:
         """Return a holder's bit."""
-        return 1 << self.holders.index(holder)
+        return 1 << self._places[holder]
 
     def who(self, mask: int) -> list[Holder]:
         """Return the holders in a mask."""
@@ -161,6 +161,24 @@ class Graph:
         first = node.parents[0] if node.parents else None
         return EMPTY_TREE if first is None or first in without else self.nodes[first].tree
 
+    def _whole(self, sha: Sha) -> Files:
+        """What a commit holds: the changes since a commit before it of which that is known."""
+        later: list[Node] = []
+        at: Sha | None = sha
+        while at is not None and at not in self._wholes:
+            later.append(self.nodes[at])
+            at = next(iter(later[-1].parents), None)
+        files = dict(self._wholes[at]) if at is not None else {}
+        for number, node in enumerate(reversed(later), 1):
+            for path, entry in self._diffs.get((self._base(node, ()), node.tree), {}).items():
+                if entry is None:
+                    files.pop(path, None)
+                else:
+                    files[path] = entry
+            if number % _KNOWN == 0:
+                self._wholes[node.sha] = dict(files)
+        return files
+
     def _load(self, pairs: Iterable[tuple[Sha, Sha]]) -> None:
         lacking = [pair for pair in dict.fromkeys(pairs) if pair not in self._diffs]
         for pair, changes in self.git.tree_diffs(lacking, _SPECS).items():
@@ -169,7 +187,7 @@ class Graph:
         fresh = [
             (path, entry)
             for path, entry in dict.fromkeys(entries)
-            if entry.mode != MODULE_MODE and (is_naming(path) or path == PINS_FILE)
+            if entry.mode != MODULE_MODE and self._is_news(path, entry)
         ]
         sizes = self.git.sizes({entry.sha for _, entry in fresh})
         for start in range(0, len(fresh), _PACK):
@@ -179,11 +197,17 @@ class Graph:
             for path, entry in pack:
                 self._parse(path, entry, blobs.get(entry.sha))
 
+    def _is_news(self, path: str, entry: Entry) -> bool:
+        """Whether a file has to be read, and was not read yet."""
+        if path == PINS_FILE:
+            return entry not in self._pins
+        return is_naming(path) and (entry, path) not in self._named
+
     def _parse(self, path: str, entry: Entry, content: bytes | None) -> None:
         if path == PINS_FILE:
-            self._pins[entry.sha] = _read(_pins_in, path, entry, content)
+            self._pins[entry] = _read(_pins_in, path, entry, content)
         else:
-            self._named[entry.sha, path] = _read(named, path, entry, content)
+            self._named[entry, path] = _read(named, path, entry, content)
 
     def _say(self, what: str, why: str, lost_id: str) -> None:
         self._said.setdefault(what, Problem(what, why, lost_id))

@@ -174,4 +174,4 @@ def _oid(value: Any, path: str) -> Oid:
 
 def is_naming(path: str) -> bool:
     """Whether a file at `path` names objects."""
-    return posixpath.basename(path) == LOCK_FILE or is_pointer(path)
+    return is_pointer(path) or path.rpartition("/")[2] == LOCK_FILE

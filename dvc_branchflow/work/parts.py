@@ -6,9 +6,9 @@ compared. The files have no name: they vanish with the process, however it ends.
 
 from __future__ import annotations
 
+import os
 import struct
-from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO
 
@@ -17,8 +17,11 @@ from dvc_branchflow.manifest import entries, quick_ids
 COUNT = 64
 KEY_BYTES = 16
 _FRAME = struct.Struct("<II")
+_KEY = struct.Struct(f"<{KEY_BYTES}sI")
+_NUMBER = struct.Struct("<I")
+_KEYS_AT_ONCE = 4096
+_KEYS_WAITING = 1 << 16
 _IN_MEMORY_BYTES = 1 << 18
-_BOUNDS = [f"{first * 256 // COUNT:02x}" for first in range(1, COUNT)]
 
 
 def key(oid: str) -> bytes:
@@ -62,18 +65,18 @@ def _scratch(folder: Path) -> IO[bytes]:
     return tempfile.SpooledTemporaryFile(_IN_MEMORY_BYTES, "w+b", dir=str(folder))
 
 
-class KeyParts(Parts):
-    """Ids of objects, each time with the number of what names them."""
+class KeyParts:
+    """Ids of objects, each time with the number of what names them, in `COUNT` parts."""
 
-    def add_oids(self, oids: Sequence[str], tag: int) -> None:
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._files = [_scratch(folder) for _ in range(COUNT)]
+        self._waiting: list[list[bytes]] = [[] for _ in range(COUNT)]
+        self._number = 0
+
+    def add_oids(self, oids: Iterable[str], tag: int) -> None:
         """Add files' ids."""
-        ordered = sorted(oids)
-        ends = [bisect_left(ordered, bound) for bound in _BOUNDS] + [len(ordered)]
-        start = 0
-        for part, end in enumerate(ends):
-            if end > start:
-                self.add(part, tag, bytes.fromhex("".join(ordered[start:end])))
-            start = end
+        self._add("".join(oids), tag)
 
     def add_manifest(self, manifest: bytes, tag: int) -> None:
         """Add all files that a directory's manifest lists.
@@ -81,10 +84,35 @@ class KeyParts(Parts):
         Raises: ConfigError: it is not what DVC writes; nothing is passed over.
         """
         ids = quick_ids(manifest)
-        self.add_oids([entry.oid for entry in entries(manifest)] if ids is None else ids, tag)
+        self._add("".join(entry.oid for entry in entries(manifest)) if ids is None else ids, tag)
 
     def keys(self, part: int) -> Iterator[tuple[bytes, int]]:
         """Yield each id of a part with its number, as often as it was added."""
-        for tag, content in self.frames(part):
-            for start in range(0, len(content), KEY_BYTES):
-                yield content[start : start + KEY_BYTES], tag
+        self._write()
+        file = self._files[part]
+        file.seek(0)
+        while content := file.read(_KEY.size * _KEYS_AT_ONCE):
+            yield from _KEY.iter_unpack(content)
+
+    def close(self) -> None:
+        """Give the space back."""
+        for file in self._files:
+            file.close()
+
+    def _add(self, ids: str, tag: int) -> None:
+        content = bytes.fromhex(ids)
+        number = _NUMBER.pack(tag)
+        for start in range(0, len(content), KEY_BYTES):
+            one = content[start : start + KEY_BYTES]
+            self._waiting[one[0] * COUNT // 256].append(one + number)
+            self._number += 1
+            if self._number == _KEYS_WAITING:
+                self._write()
+
+    def _write(self) -> None:
+        for file, waiting in zip(self._files, self._waiting, strict=True):
+            if waiting:
+                file.seek(0, os.SEEK_END)
+                file.write(b"".join(waiting))
+                waiting.clear()
+        self._number = 0

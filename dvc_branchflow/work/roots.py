@@ -6,12 +6,12 @@ What can't be read is a problem, never nothing: whoever deletes has to stop at o
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from enum import StrEnum
 from pathlib import Path
 
 from dvc_branchflow.errors import BranchflowError, FlowError, GitError
-from dvc_branchflow.git import survey
+from dvc_branchflow.git import Ref, survey
 from dvc_branchflow.git.survey import Place
 from dvc_branchflow.gitobjects import EXECUTABLE_MODE, FILE_MODE
 from dvc_branchflow.model import Sha
@@ -96,12 +96,14 @@ def add_roots(project: Project, roots: Roots) -> None:
     for git_remote in project.git.remotes():
         _remote_refs(project, git_remote, roots)
     project.refresh()
-    _own_refs(project, roots)
+    refs = survey.every_ref(project.git)
+    _own_refs(project, refs, roots)
     for sha, name in survey.reflogs(project.git).items():
         holder = _holder(name.partition("@")[0], "")
         roots.tips[holder if holder.kind is Kind.STASH else _REFLOGS].add(sha)
+    branches = {ref.name for ref in refs if ref.name.startswith("refs/heads/")}
     for place in survey.places(project.git):
-        _checkout(project, place, roots)
+        _checkout(project, place, branches, roots)
     _keep_commits(project, roots)
 
 
@@ -135,9 +137,9 @@ def _remote_refs(project: Project, git_remote: str, roots: Roots) -> None:
         roots.tips[_holder(name, prefix)].add(sha)
 
 
-def _own_refs(project: Project, roots: Roots) -> None:
+def _own_refs(project: Project, refs: Iterable[Ref], roots: Roots) -> None:
     remote = project.git_remote
-    for ref in survey.every_ref(project.git):
+    for ref in refs:
         name = ref.name
         if remote and name.startswith(f"refs/remotes/{remote}/"):
             name = "refs/heads/" + name.removeprefix(f"refs/remotes/{remote}/")
@@ -184,8 +186,8 @@ def _peeled(project: Project, tag: Sha) -> Sha | None:
 # -- checkouts -------------------------------------------------------------------------------------
 
 
-def _checkout(project: Project, place: Place, roots: Roots) -> None:
-    heads = survey.heads(project.git, place)
+def _checkout(project: Project, place: Place, branches: Collection[str], roots: Roots) -> None:
+    heads = survey.heads(project.git, place, branches)
     kinds = project.git.kinds(heads)
     roots.tips[_CHECKOUTS] |= {sha for sha in heads if kinds.get(sha) == "commit"}
     for where, path, content in _staged(project, place):
