@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from dvc_branchflow.git import Change, Git, NewCommit
 from dvc_branchflow.git.batch import BatchReader
 from dvc_branchflow.gitobjects import EXECUTABLE_MODE, Entry
 from dvc_branchflow.model import Sha
+from dvc_branchflow.project import Project
+from dvc_branchflow.storage.gc import GcRequest, plan_gc
 from dvc_branchflow.work.graph import Graph
 from dvc_branchflow.work.naming import is_naming
 from dvc_branchflow.work.roots import Holder, Kind, Roots
+from tests.functional.test_status_cost import started_by
+from tests.support.depot import lay_depot
+from tests.support.repos import Shell
 
 
 def pointer(number: int) -> bytes:
@@ -75,3 +82,20 @@ def test_each_file_is_read_once_however_often_it_is_asked_for(
     list(graph.wholes(shas))
     list(graph.steps({shas[0]}))
     assert len(read) == len(set(read)) == 251
+
+
+@pytest.mark.usefixtures("as_user")
+def test_the_plan_of_a_gc_costs_the_processes_of_a_short_history(
+    tmp_path: Path, sh: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    depot = lay_depot(tmp_path / "team", sh)
+
+    def costs(commits: int) -> int:
+        for number in range(commits):
+            depot.branch(f"dev/{commits}-{number}")
+            depot.point("data/x", {"a": f"{commits} {number}"})
+            depot.commit()
+        project = Project.open(depot.repo)
+        return started_by(monkeypatch, lambda: plan_gc(project, GcRequest(), lambda _: None))
+
+    assert costs(1) == costs(8) <= 18
