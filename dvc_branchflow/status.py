@@ -184,9 +184,7 @@ def _lag(
     before = [old[path] for path in changed if path in old]
     after = [new[path] for path in changed]
     if (pin.sha, tip.sha) not in counts:  # many branches share the same pin
-        span = f"{pin.sha}..{tip.sha}"
-        counted = project.git.text("rev-list", "--count", "--first-parent", span)
-        counts[pin.sha, tip.sha] = int(counted)
+        counts[pin.sha, tip.sha] = _commits_between(project, pin.sha, tip.sha)
     return Lag(
         upstream=name,
         commits=counts[pin.sha, tip.sha],
@@ -194,6 +192,15 @@ def _lag(
         files=max(_files(after) - _files(before), 0),
         size_bytes=max(_bytes(after) - _bytes(before), 0),
     )
+
+
+def _commits_between(project: Project, old: Sha, new: Sha) -> int:
+    """How many commits a branch has gone on, along first parents."""
+    line = project.git.line_between(old, new)
+    if line is not None:
+        return len(line)
+    counted = project.git.text("rev-list", "--count", "--first-parent", f"{old}..{new}")
+    return int(counted)
 
 
 def _next(
