@@ -25,7 +25,12 @@ _ID_BYTES = 32
 _FEW = 16  # ids that are looked for one by one in less time than the entries take to be parted
 _NAMED_BYTES = _ID_BYTES + len(_NAME)
 _HEX = re.compile(r"[0-9a-f]*")
-_ENTRY = re.compile(rb'\{"md5": "([0-9a-f]{32})", "relpath": ("(?:[^"\\\x00-\x1f]|\\.)*")\}')
+_ENTRY_TEXT = (
+    r'\{"md5": "([0-9a-f]{32})", "relpath": ("[^"\\\x00-\x1f]*(?:\\.[^"\\\x00-\x1f]*)*")\}'
+)
+_ENTRY = re.compile(_ENTRY_TEXT.encode())
+_NEXT = b", " + _OPEN
+_BESIDE_NAME = len('{"md5": "", "relpath": }') + _ID_BYTES
 
 
 class Entry(NamedTuple):
@@ -51,22 +56,16 @@ def entries(manifest: bytes) -> Iterator[Entry]:
 
     Raises: ConfigError: the bytes are not what DVC writes; no entry is silently passed over.
     """
-    position = 1
     if manifest == EMPTY:
         return
-    if manifest[:1] != b"[":
+    if manifest[:1] != b"[" or manifest[-1:] != b"]":
         raise _damaged()
-    while True:
-        match = _ENTRY.match(manifest, position)
-        if match is None:
-            raise _damaged()
-        yield Entry(_relpath(match[2]), Oid(match[1].decode()))
-        position = match.end() + 2
-        separator = manifest[match.end() : position]
-        if separator == b"]":
-            return
-        if separator != b", ":
-            raise _damaged()
+    start, end = 1, len(manifest) - 1
+    while start < end:
+        stop = manifest.find(_NEXT, start + _STEP)
+        stop = end if stop < 0 else stop
+        yield from _parsed(manifest[start:stop])
+        start = stop + len(b", ")
 
 
 def is_as_written(manifest: bytes) -> bool:
@@ -211,6 +210,23 @@ def _equal_bytes(one: bytes, at_one: int, two: bytes, at_two: int) -> int:
     return done
 
 
+def _parsed(part: bytes) -> list[Entry]:
+    """The entries in a part of a manifest, as long as they are with `, ` between each two.
+
+    With as many openings after a comma as that takes, nothing else can stand there.
+    """
+    try:
+        text = part.decode()
+    except ValueError as error:
+        raise _damaged() from error
+    found = re.findall(_ENTRY_TEXT, text)
+    n_commas = len(found) - 1
+    known = sum(len(name) for _, name in found) + len(found) * _BESIDE_NAME + 2 * n_commas
+    if known != len(text) or part.count(_NEXT) != n_commas or text[:1] != "{":
+        raise _damaged()
+    return [Entry(_unquoted(name) if "\\" in name else name[1:-1], Oid(oid)) for oid, name in found]
+
+
 def _pieces(manifest: bytes) -> list[bytes]:
     """The entries as raw bytes without their opening; a million of them in a tenth of a second."""
     return manifest[1:-1].removeprefix(_OPEN).split(b", " + _OPEN) if manifest != EMPTY else []
@@ -237,7 +253,14 @@ def _insertion_point(manifest: bytes, relpath: str) -> int:
 def _relpath(text: bytes) -> str:
     try:
         # Most names have nothing escaped, and JSON costs 5 µs for each.
-        return str(json.loads(text)) if b"\\" in text else text[1:-1].decode()
+        return _unquoted(text) if b"\\" in text else text[1:-1].decode()
+    except ValueError as error:
+        raise _damaged() from error
+
+
+def _unquoted(text: str | bytes) -> str:
+    try:
+        return str(json.loads(text))
     except ValueError as error:
         raise _damaged() from error
 

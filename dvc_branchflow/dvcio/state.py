@@ -57,7 +57,7 @@ class State:
         """
         import sqlite3  # 5 ms
 
-        rows = [(path, _memory(oid, found)) for path, oid, found in files]
+        rows = [(path, memory_of(oid, found)) for path, oid, found in files]
         with suppress(sqlite3.Error, OSError):
             if may_create and not self._database.exists():
                 _create(self._database.parent)
@@ -74,15 +74,9 @@ class State:
             yield from connection.execute(query, values)
 
 
-def recall(memory: str, found: os.stat_result, expected: Oid | None = None) -> Oid | None:
-    """Return the md5 that a memory holds, if it is of a file that looks like this one.
-
-    Args:
-        expected: what it probably is; then nothing has to be parsed.
-    """
+def recall(memory: str, found: os.stat_result) -> Oid | None:
+    """Return the md5 that a memory holds, if it is of a file that looks like this one."""
     try:
-        if expected is not None and memory == _memory(expected, found):
-            return expected
         entry = json.loads(memory)
         if entry["version"] != _VERSION or entry["checksum"] != _token(found):
             return None
@@ -91,7 +85,8 @@ def recall(memory: str, found: os.stat_result, expected: Oid | None = None) -> O
         return None
 
 
-def _memory(oid: Oid, found: os.stat_result) -> str:
+def memory_of(oid: Oid, found: os.stat_result) -> str:
+    """Return the memory of a file with this md5 that looks like this one."""
     return (
         f'{{"version":{_VERSION},"checksum":"{_token(found)}","size":{found.st_size},'
         f'"hash_info":{{"md5":"{oid}"}}}}'
@@ -101,7 +96,7 @@ def _memory(oid: Oid, found: os.stat_result) -> str:
 def _token(found: os.stat_result) -> str:
     """As dvc_data.hashfile.state._checksum makes it."""  # private API
     looks = f"([{found.st_ino}, {found.st_mtime!r}, {found.st_size}],)"
-    return str(int(hashlib.md5(looks.encode(), usedforsecurity=False).hexdigest(), 16))
+    return str(int.from_bytes(hashlib.md5(looks.encode(), usedforsecurity=False).digest()))
 
 
 def _connect(database: Path) -> sqlite3.Connection:

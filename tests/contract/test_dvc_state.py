@@ -9,7 +9,7 @@ import pytest
 from dvc.repo import Repo
 from dvc_data.hashfile.hash_info import HashInfo
 
-from dvc_branchflow.dvcio import State, recall
+from dvc_branchflow.dvcio import State, memory_of, recall
 from dvc_branchflow.model import Oid
 from tests.support.isolation import isolated_env
 from tests.support.repos import Shell
@@ -56,8 +56,8 @@ def test_we_know_what_dvc_remembers(folder: Path) -> None:
     ((found, memory),) = state.memories_below(str(folder / "data"))
     looks = file.stat()
     assert (found, memory) == (path, state.memory(path))
-    assert recall(memory, looks) == recall(memory, looks, MD5) == MD5
-    assert recall(memory, looks, Oid("f" * 32)) == MD5
+    assert recall(memory, looks) == MD5
+    assert memory == memory_of(MD5, looks)
     file.write_text("changed")
     assert recall(memory, file.stat()) is None
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from operator import itemgetter
 from random import Random
+from unittest.mock import patch
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from dvc_branchflow import manifest
@@ -75,6 +76,25 @@ def test_a_name_that_is_no_json_is_damage(name: bytes) -> None:
     body = b'[{"md5": "' + b"0" * 32 + b'", "relpath": "' + name + b'"}]'
     with pytest.raises(ConfigError):
         list(manifest.entries(body))
+
+
+ONE = b'{"md5": "' + b"1" * 32 + b'", "relpath": "x, \\""}'
+PARTS = (ONE, b", ", b'{"md5": "', b'", "relpath": "', b'"', b"{", b"}", b"\\", b" ", b"[", b"]")
+
+
+@given(st.lists(st.sampled_from(PARTS), max_size=6), st.sampled_from([1, 1 << 16]))
+@example([b", ", ONE, ONE], 1 << 16)
+@example([ONE, b", "], 1)
+@example([ONE, b", ", b'{"md5": "', ONE], 1 << 16)
+@example([ONE, b"  ", ONE], 1 << 16)
+def test_what_is_read_is_all_that_stands_there(parts: list[bytes], step: int) -> None:
+    body = b"[" + b"".join(parts) + b"]"
+    with patch.object(manifest, "_STEP", step):
+        try:
+            found = list(manifest.entries(body))
+        except ConfigError:
+            return
+    assert found == [(one["relpath"], one["md5"]) for one in json.loads(body)]
 
 
 @given(st.permutations(range(12)), st.integers(1, 12))
