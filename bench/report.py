@@ -149,7 +149,8 @@ def write(result: Mapping[str, Any], folder: Path, page_path: Path) -> None:
     plots = page_path.parent / _PLOTS
     plots.mkdir(exist_ok=True)
     for name, body in result["benchmarks"].items():
-        (plots / f"{name}.svg").write_text(bars(body), encoding="utf-8")
+        sizes = {_size(case["size"]): case for case in body["sizes"].values()}
+        (plots / f"{name}.svg").write_text(bars(sizes), encoding="utf-8")
 
 
 def page(result: Mapping[str, Any]) -> str:
@@ -179,7 +180,7 @@ def _machine(made: Mapping[str, Any]) -> str:
 def _table(body: Mapping[str, Any]) -> Iterator[str]:
     """A row for each way: at each size its time, and how many times ours that is."""
     sizes = body["sizes"]
-    yield f"| | {' | '.join(size_text(case['size']) for case in sizes.values())} | growth |"
+    yield f"| | {' | '.join(_size(case['size']) for case in sizes.values())} | growth |"
     yield "|---|" + "---:|" * (len(sizes) + 1)
     for name in dict.fromkeys(way for case in sizes.values() for way in case["contenders"]):
         cells = [_cell(case["contenders"].get(name), case["unit"]) for case in sizes.values()]
@@ -198,7 +199,7 @@ def _cell(found: Mapping[str, Any] | None, unit: str) -> str:
     return f"{sign}{median:.3g} s{spread}, {sign}{found['times_ours']:.3g} times ours"
 
 
-def size_text(size: Mapping[str, int]) -> str:
+def _size(size: Mapping[str, int]) -> str:
     """Return a size in words."""
     words = []
     for key, count in size.items():
@@ -214,7 +215,7 @@ def size_text(size: Mapping[str, int]) -> str:
 def _others(benchmarks: Mapping[str, Any]) -> str:
     """How much of the processors other processes had, and where that was too much."""
     shares = {
-        f"{name} ({size_text(case['size'])})": case["others"]
+        f"{name} ({_size(case['size'])})": case["others"]
         for name, body in benchmarks.items()
         for case in body["sizes"].values()
     }
@@ -248,7 +249,7 @@ def _csv(result: Mapping[str, Any]) -> str:
     rows.writerow(["benchmark", "size", "way", "what", "median", "unit", "least", "most"])
     for name, body in result["benchmarks"].items():
         for case in body["sizes"].values():
-            size = size_text(case["size"])
+            size = _size(case["size"])
             for way, found in case["contenders"].items():
                 unit = case["unit"]
                 median, *ends = (found[f"{key}_{unit}"] for key in ("median", "min", "max"))

@@ -72,18 +72,21 @@ def table(benchmarks: Mapping[str, Any]) -> Iterator[str]:
     verdicts = [_verdict(target, *found) for target, _, found in rows]
     yield f"{verdicts.count(_MET)} of {len(rows)} targets are met."
     yield ""
-    yield "| work | beside | target | measured | | growth |"
+    yield "| what branchflow does | beside | target | measured | | growth |"
     yield "|---|---|---|---|---|---|"
     for (target, case, (value, is_bound)), verdict in zip(rows, verdicts, strict=True):
         sign = "more than " if is_bound else ""
-        cells = [_says(target, case), f"{sign}{value:,.3g}{_unit(target, case)}", verdict]
+        cells = [_says(target, case), f"{sign}{_number(value)}{_unit(target, case)}", verdict]
         growth = _growth(target, benchmarks[target.benchmark]["sizes"])
         yield f"| {target.work} | {target.beside} | {' | '.join(cells)} | {growth} |"
     yield ""
-    yield "Growth: how much longer ours takes where there is so much more of everything."
+    yield (
+        "Growth: ours takes so many times as long (or as much memory) where there is so many times "
+        "as much."
+    )
     missed = [row[0] for row, verdict in zip(rows, verdicts, strict=True) if verdict == _MISSED]
     reasons = [f"- {one.work}, beside {one.beside}: {one.why.strip()}" for one in missed if one.why]
-    yield from ("", "What keeps the missed ones:", "", *reasons) if reasons else ()
+    yield from ("", "Why the missed ones are missed:", "", *reasons) if reasons else ()
 
 
 _MET, _MISSED, _OPEN = "met", "**missed**", "**open**"
@@ -105,6 +108,10 @@ def _says(target: Target, case: Mapping[str, Any]) -> str:
     if not target.of:
         return f"at most {target.wanted:g}{_unit(target, case)}"
     return _SAYS[target.kind].format(f"{target.wanted:g}")
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def _unit(target: Target, case: Mapping[str, Any]) -> str:
@@ -138,7 +145,7 @@ def _growth(target: Target, sizes: Mapping[str, Any]) -> str:
         return ""
     times = _median(here, target.own_way) / _median(smaller[-1], target.own_way)
     sized = max(here["size"][key] / n for key, n in smaller[-1]["size"].items() if n)
-    return f"{times:.2g} times for {sized:.3g} times"
+    return f"{times:.2g} for {sized:.3g}"
 
 
 def _is_smaller(one: Mapping[str, int], other: Mapping[str, int]) -> bool:
