@@ -165,6 +165,7 @@ class _Seen:
 
 def _measured(contender: Contender, turn: int, limit_seconds: float) -> _Seen:
     contender.prepare(turn)
+    os.sync()  # nobody waits for what the one before has left to be written
     started = time.perf_counter()
     try:
         with _ended_after(limit_seconds if contender.once else 0):

@@ -149,4 +149,5 @@ def _growth(target: Target, sizes: Mapping[str, Any]) -> str:
 
 
 def _is_smaller(one: Mapping[str, int], other: Mapping[str, int]) -> bool:
-    return one.keys() == other.keys() and all(n <= other[key] for key, n in one.items())
+    is_alike = one.keys() == other.keys() and one.get("s3") == other.get("s3")
+    return is_alike and all(n <= other[key] for key, n in one.items())

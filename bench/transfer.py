@@ -48,6 +48,8 @@ def cases(bench: Bench, size: Mapping[str, int]) -> Case:
     if size["s3"]:
         server = ends.enter_context(seaweedfs(root))
         server.make_bucket(_BUCKET)
+        # The server lays a bucket's volumes at its first object.
+        server.client().put_object(Bucket=_BUCKET, Key="first", Body=b"1")
         own = replace(bench, root=root, env={**bench.env, **server.env()})
         places = _Places(own, lab, f"s3://{_BUCKET}", server.endpoint_url)
         more = _s5cmd(places)
