@@ -15,7 +15,6 @@ from tests.support.repos import Shell
         ("git-branchflow", "status"),
         ("git-branchflow", "--json", "status"),
         ("git-branchflow", "status", "--ünknown"),
-        ("dvc", "status"),
     ],
     ids=" ".join,
 )
@@ -40,7 +39,7 @@ def test_a_fork_is_killed_when_its_time_is_over(sh: Shell) -> None:
 
 
 def test_what_changes_python_or_the_program_is_started(sh: Shell, tmp_path: Path) -> None:
-    assert warm.is_warm("dvc", sh.env)
-    assert not warm.is_warm("git", sh.env)
+    assert warm.is_warm("git-branchflow", sh.env)
+    assert not warm.is_warm("dvc", sh.env)
     for name, value in (("PYTHONPATH", "x"), ("LC_ALL", "C"), ("PATH", "/bin")):
-        assert not warm.is_warm("dvc", sh.env | {name: value})
+        assert not warm.is_warm("git-branchflow", sh.env | {name: value})

@@ -1,9 +1,9 @@
-"""Commands of this environment without their start-up: forked from a process that imported them.
+"""`git-branchflow` without its start-up: forked from a process that has imported its modules.
 
-Importing its modules is most of what a short `dvc` or `git-branchflow` costs, and the tests start
-thousands. A fork is a process of its own too, with the folder, environment and streams that it is
-given. That a command does the same when it starts from nothing is what the documentation's pages
-and the tests of kills and races show, which take real processes.
+That import is most of what a short command costs, and the tests start thousands. A fork is a process
+of its own too, with the folder, environment and streams that it is given. That a command does the
+same when it starts from nothing is what the documentation's pages and the tests of kills and races
+show, which take real processes. All else, DVC before all, is started as a user starts it.
 """
 
 from __future__ import annotations
@@ -25,29 +25,18 @@ import time
 from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-# What each command imports only once it knows what it has to do.
-_LATER = {
-    "dvc": (
-        "dvc.cachemgr", "dvc.cli.parser", "dvc.data_cloud", "dvc.lock", "dvc.repo.graph",
-        "dvc.repo.metrics", "dvc.repo.params", "dvc.repo.plots", "dvc.repo.stage",
-        "dvc.repo.worktree", "dvc.rwlock", "dvc.scm", "dvc.stage.loader", "dvc.utils.strictyaml",
-        "dvc_data.index.checkout", "dvc_data.index.fetch", "dvc_data.index.push", "networkx",
-        "ruamel.yaml",
-    ),
-    "git-branchflow": (),
-    "gto": (),
-}  # fmt: skip
+_PROGRAM = "git-branchflow"
 _LOCALE = "C.UTF-8"
 
 
 def is_warm(program: str, env: Mapping[str, str]) -> bool:
-    """Whether a command is this environment's, and nothing changes how Python itself starts."""
-    if program not in _LATER or any(name.startswith(("PYTHON", "COVERAGE")) for name in env):
+    """Whether it is this environment's git-branchflow, and nothing changes how Python starts."""
+    if program != _PROGRAM or any(name.startswith(("PYTHON", "COVERAGE")) for name in env):
         return False
     here = str(Path(sys.executable).with_name(program))
     return env.get("LC_ALL") == _LOCALE and shutil.which(program, path=env["PATH"]) == here
@@ -87,7 +76,7 @@ def _forked(
             tempfile.TemporaryFile() as err:  # fmt: skip
         given.write((text or "").encode("utf-8", "surrogateescape"))
         given.seek(0)
-        code = _warm(words[0]).ask(asked, [file.fileno() for file in (given, out, err)])
+        code = _warm().ask(asked, [file.fileno() for file in (given, out, err)])
         stdout, stderr = (_text(file) for file in (out, err))
     if code == -signal.SIGALRM:
         raise subprocess.TimeoutExpired(list(words), timeout, stdout, stderr)
@@ -100,16 +89,16 @@ def _text(file: Any) -> str:
 
 
 class _Warm:
-    """A process that has imported a command and runs it as often as it is asked."""
+    """A process that has imported the program and runs it as often as it is asked."""
 
-    def __init__(self, program: str) -> None:
+    def __init__(self) -> None:
         self._alone = threading.Lock()
         self._line, theirs = socket.socketpair()
         self._answers = self._line.makefile("r")
         number = theirs.fileno()
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, __file__, program, str(number)],
+                [sys.executable, __file__, str(number)],
                 pass_fds=[number], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                 env={"PATH": os.environ["PATH"], "LC_ALL": _LOCALE},
             )  # fmt: skip
@@ -133,31 +122,28 @@ class _Warm:
 
 
 @functools.cache
-def _warm(program: str) -> _Warm:
-    made = _Warm(program)
+def _warm() -> _Warm:
+    made = _Warm()
     atexit.register(made.close)
     return made
 
 
-def _serve(program: str, line: socket.socket) -> int:
-    """Run the command for each request; return in the child, with what it has to exit with."""
-    (point,) = entry_points(group="console_scripts", name=program)
-    command = point.load()
-    for name in _LATER[program]:
-        import_module(name)
-    if program == "git-branchflow":
-        import_module("dvc_branchflow.cli.commands").load()
+def _serve(line: socket.socket) -> NoReturn:
+    """Run the program once for each request, in a child."""
+    (point,) = entry_points(group="console_scripts", name=_PROGRAM)
+    program = point.load()
+    import_module("dvc_branchflow.cli.commands").load()  # no more: a missing import has to show
     gc.freeze()
     requests = line.makefile("rb")
     while True:
         byte, streams, _, _ = socket.recv_fds(line, 1, 3)
         if not byte:
-            return 0
+            sys.exit()
         asked = json.loads(requests.readline())
         child = os.fork()
         if not child:
             _become(asked, streams)
-            return command()
+            sys.exit(program())
         for stream in streams:
             os.close(stream)
         code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
@@ -179,4 +165,4 @@ def _become(asked: Mapping[str, Any], streams: Sequence[int]) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(_serve(sys.argv[1], socket.socket(fileno=int(sys.argv[2]))))
+    _serve(socket.socket(fileno=int(sys.argv[1])))
