@@ -85,7 +85,7 @@ class Checkout:
             except (FileNotFoundError, NotADirectoryError):
                 wanted.append(entry)
                 continue
-            if memory == memory_of(entry.oid, looks):  # most of them; so nothing is parsed
+            if memory and memory == memory_of(entry.oid, looks):  # as most; nothing is parsed
                 n_there += 1
                 continue
             n_there += not stat.S_ISDIR(looks.st_mode)
