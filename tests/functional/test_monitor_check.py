@@ -223,7 +223,7 @@ def test_each_alert_is_told_once_by_webhook_or_command(watched: Flow) -> None:
     edit(watched, "main", {"branchflow.yaml": text + "\n"}, "Tell by command")
     watched.branchflow("monitor", "ack", alert["id"], "--reason", "seen")
     _log(watched, logged_rows(400, start="2026-11-09T00:00:00", shift=3, prefix="s"))
-    watched.branchflow("monitor", "check", "prod", "--window", SECOND, code=128 + signal.SIGKILL)
+    watched.branchflow("monitor", "check", "prod", "--window", SECOND, code=-signal.SIGKILL)
     for _ in range(2):
         _check(watched, SECOND, code=1)
     (alert,) = watched.result("monitor", "alerts")
