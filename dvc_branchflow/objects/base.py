@@ -15,7 +15,7 @@ from dvc_branchflow.values import dataclass
 PREFIX = "files/md5"
 _MACHINE = "//169.254.169.254/"  # where clouds tell a machine's own credentials
 _REQUEST = re.compile(r"(?:Error performing [a-z ]+: )?Error performing (\w+ [^\s?]+)\S* in .*? - ")
-_CAUSE = re.compile(r'\b(?:message|error): "([^"]+)"')
+_CAUSE = re.compile(r'\b(?:message|error): "([^"]+)"|InvalidCertificate\(\s*(\w+)')
 _KEY = re.compile(rf"{PREFIX}/([0-9a-f]{{2}})/([0-9a-f]{{30}}(?:\.dir)?)")
 
 
@@ -90,8 +90,9 @@ def reason(error: Exception) -> str:
         return "no credentials were found, and this machine has no role that could be asked for any"
     text = _REQUEST.sub(r"\1: ", " ".join(text.split()))
     cause = _CAUSE.search(source)
-    if cause and cause[1] not in text:
-        text = f"{text}: {cause[1]}"
+    if cause:
+        said = cause[1] or f"its certificate is not trusted: {cause[2]}"
+        text = text if said in text else f"{text}: {said}"
     return text[:240] or type(error).__name__
 
 

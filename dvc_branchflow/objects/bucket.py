@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,9 @@ _LISTED_FOR_ONE = 8  # objects that are listed in the time that it takes to ask 
 _SMALL = CHUNK  # bytes up to which an object is sent in one request, with a condition
 _PART_BYTES, _MOST_PARTS, _PARTS_AT_ONCE = 8 * CHUNK, 9_000, 4  # S3 takes 10,000 parts
 _FOLDERS = 256  # below PREFIX, alike in size, for md5 is even
+_FULL = 4  # folders in the first answer, at most, where each is worth a request of its own
+_LISTS_AT_ONCE = 16
+_Page = Sequence[Mapping[str, Any]]
 _NO_CONDITIONS = re.compile(r"\b501\b|NotImplemented|not supported", re.IGNORECASE)
 
 
@@ -92,8 +97,15 @@ class BucketStore:
         return found
 
     def listing(self) -> Iterator[Stored]:
-        """Yield every DVC object that is there."""
-        return self._listed(PREFIX)
+        """Yield every DVC object that is there; folders are listed at once where they are full."""
+        with self._reached():
+            pages = self._pages(PREFIX)
+            first = next(pages, [])
+            if len(first) == _LIST_CHUNK and len({_folder(meta) for meta in first}) <= _FULL:
+                folders = (self._pages(f"{PREFIX}/{number:02x}") for number in range(_FOLDERS))
+                yield from _stored(_at_once(folders, min(self._jobs, _LISTS_AT_ONCE)))
+            else:
+                yield from _stored(chain([first], pages))
 
     def _upload(self, item: tuple[Oid, Path]) -> None:
         oid, source = item
@@ -175,26 +187,57 @@ class BucketStore:
 
     def _require_bucket(self) -> None:
         """Raise where the bucket itself is missing: a server says the same of it and of objects."""
-        next(self.listing(), None)
+        with self._reached():
+            next(self._pages(PREFIX), None)
 
     def _is_listing_shorter(self, wanted: list[Oid]) -> bool:
         """Whether listing all costs less than asking for each, by the size of one folder of 256."""
         enough = len(wanted) * _LISTED_FOR_ONE // _FOLDERS
-        folder = f"{PREFIX}/{wanted[0][:2]}"
-        return sum(1 for _ in islice(self._listed(folder), enough + 1)) <= enough
-
-    def _listed(self, prefix: str) -> Iterator[Stored]:
         with self._reached():
-            for batch in self._store.list(prefix=prefix, chunk_size=_LIST_CHUNK):
-                for meta in batch:
-                    oid = oid_of(meta["path"])
-                    if oid is not None:
-                        modified = meta["last_modified"].timestamp()
-                        yield Stored(oid, int(meta["size"]), modified, meta["e_tag"])
+            pages = self._pages(f"{PREFIX}/{wanted[0][:2]}")
+            return sum(1 for _ in islice(_stored(pages), enough + 1)) <= enough
+
+    def _pages(self, prefix: str) -> Iterator[_Page]:
+        """What lies below a prefix, by as many objects as a server lists in one answer."""
+        return iter(self._store.list(prefix=prefix, chunk_size=_LIST_CHUNK))
 
     def _reached(self) -> AbstractContextManager[None]:
         """Say of all that goes wrong there which DVC remote it was."""
         return reached(f"DVC remote '{self._name}'")
+
+
+def _stored(pages: Iterable[_Page]) -> Iterator[Stored]:
+    for page in pages:
+        for meta in page:
+            oid = oid_of(meta["path"])
+            if oid is not None:
+                modified = meta["last_modified"].timestamp()
+                yield Stored(oid, int(meta["size"]), modified, meta["e_tag"])
+
+
+def _folder(meta: Mapping[str, Any]) -> str:
+    return str(meta["path"]).rpartition("/")[0]
+
+
+def _at_once(streams: Iterable[Iterator[_Page]], most: int) -> Iterator[_Page]:
+    """Yield the pages of streams, while the next ones of several are under way."""
+    waiting = iter(streams)
+    running: deque[tuple[Iterator[_Page], Future[_Page | None]]] = deque()
+    with ThreadPoolExecutor(most) as pool:
+
+        def read_on(stream: Iterator[_Page]) -> None:
+            running.append((stream, pool.submit(next, stream, None)))
+
+        for stream in islice(waiting, most):
+            read_on(stream)
+        while running:
+            stream, promised = running.popleft()
+            page = promised.result()
+            if page is not None:
+                read_on(stream)
+                yield page
+            elif following := next(waiting, None):
+                read_on(following)
 
 
 def _size_in_flight(item: tuple[Oid, Path]) -> int:

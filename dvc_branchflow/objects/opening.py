@@ -21,12 +21,13 @@ def open_store(remote: RemoteConfig, file_system: OpenFileSystem) -> Store:
         file_system: opens DVC's own file system, for what neither obstore nor we can reach.
     Raises: StorageError: it is of a kind whose objects can't be verified.
     """
-    if remote.is_on("version_aware") or remote.is_on("worktree"):
-        raise StorageError(
-            f"DVC remote '{remote.name}' is cloud-versioned: it keeps files by their names and not "
-            "by their content, so that nothing can be verified there",
-            hint=f"dvc remote modify --unset {remote.name} version_aware",
-        )
+    for option in ("version_aware", "worktree"):
+        if remote.is_on(option):
+            raise StorageError(
+                f"DVC remote '{remote.name}' is cloud-versioned ('{option}'): it keeps files by "
+                "their names and not by their content, so that nothing can be verified there",
+                hint=f"dvc remote modify --unset {remote.name} {option}  # then `dvc push` again",
+            )
     if not remote.scheme:
         return DirectoryStore(Path(remote.url.partition("://")[2] or remote.url), remote.name)
     client = bucket_client(remote)

@@ -7,14 +7,23 @@ import json
 import os
 import re
 import shutil
+import ssl
 import stat
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import ip_address
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 from dvc_objects.fs import MemoryFileSystem
 from obstore.store import LocalStore, MemoryStore
 
@@ -519,6 +528,40 @@ def test_sizes_come_from_a_listing_where_that_is_shorter(
     assert asked_by_name == (0 if way == "list" else len(asked) + 1)
 
 
+def test_full_folders_are_listed_by_themselves_and_an_error_in_one_is_no_end(
+    counted: Counted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lists() -> int:
+        counted.calls.clear()
+        assert {one.oid for one in BucketStore("place", counted).listing()} == oids
+        return counted.calls.count("list")
+
+    oids: set[Oid] = set()
+    assert lists() == 1  # as many as one answer names need no more, in how few folders they lie
+    oids = {Oid(f"{n % 2:02x}{n:030x}") for n in range(300)}
+    for oid in oids:
+        counted.store.put(object_key(oid), b"x")
+    assert lists() == 1
+    monkeypatch.setattr(bucket_module, "_LIST_CHUNK", 50)
+    assert lists() == 1 + 256
+    monkeypatch.setattr(bucket_module, "_FULL", 0)
+    assert lists() == 1
+
+    def broken(prefix: str, **options: Any) -> Iterator[Any]:
+        if prefix.endswith("/01"):
+            raise OSError("connection reset")
+        yield from counted.store.list(prefix, **options)
+
+    monkeypatch.undo()
+    monkeypatch.setattr(bucket_module, "_LIST_CHUNK", 50)
+    counted.list = broken  # type: ignore[method-assign]
+    listing = BucketStore("place", counted).listing()
+    next(listing)
+    listing.close()  # type: ignore[attr-defined]  # what is under way is waited for, no more
+    with pytest.raises(StorageError, match="DVC remote 'place' can't be used: connection reset"):
+        list(BucketStore("place", counted).listing())
+
+
 def test_an_error_in_the_middle_of_a_listing_is_no_end(counted: Counted, tmp_path: Path) -> None:
     def broken(*_: Any, **__: Any) -> Iterator[list[Any]]:
         yield counted.store.list().collect()
@@ -547,10 +590,64 @@ def test_a_read_only_place_gives_and_refuses(tmp_path: Path) -> None:
             list(store.listing())
 
 
-def test_a_cloud_versioned_remote_is_refused() -> None:
-    remote = RemoteConfig("place", "s3://bucket/x", {"version_aware": "true"})
-    with pytest.raises(StorageError, match="cloud-versioned"):
+class EmptyBucket(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        body = b"<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>"
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+def self_signed(folder: Path) -> Path:
+    """A key and the certificate of 127.0.0.1 that it signed itself, in one file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "tests")])
+    now = datetime.now(UTC)
+    address = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), 1, now, now + timedelta(days=1))
+        .add_extension(address, critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    secret = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    file = folder / "server.pem"
+    file.write_bytes(made.public_bytes(serialization.Encoding.PEM) + secret)
+    (folder / "ca.pem").write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    return file
+
+
+def test_a_certificate_is_verified_as_the_remote_says(tmp_path: Path) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), EmptyBucket) as server:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self_signed(tmp_path))
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        Thread(target=server.serve_forever, daemon=True).start()
+        keys = {"access_key_id": "A", "secret_access_key": "S"}
+        given = {"endpointurl": f"https://127.0.0.1:{server.server_port}", **keys}
+
+        def listed(**options: str) -> list[Any]:
+            remote = RemoteConfig("place", "s3://bucket/x", {**given, **options})
+            return list(open_store(remote, of_file_system).listing())
+
+        assert listed(ssl_verify="false") == listed(ssl_verify=str(tmp_path / "ca.pem")) == []
+        for unknown in ({}, {"ssl_verify": "true"}):
+            with pytest.raises(StorageError, match=r"place' can't be used: .*ertificate"):
+                listed(**unknown)
+        server.shutdown()
+
+
+@pytest.mark.parametrize("option", ["version_aware", "worktree"])
+def test_a_cloud_versioned_remote_is_refused(option: str) -> None:
+    remote = RemoteConfig("place", "s3://bucket/x", {option: "true"})
+    with pytest.raises(StorageError, match=f"cloud-versioned .'{option}'") as caught:
         open_store(remote, of_file_system)
+    assert f"--unset place {option}" in (caught.value.hint or "")
 
 
 @pytest.mark.parametrize(
