@@ -68,18 +68,21 @@ def shared_tags(project: Project, model: str) -> dict[str, Ref]:
     remote = project.git_remote
     if remote is None:
         return _of_model(project.tags, model)
+    here = project.tags  # before the list, so that what it lacks then is no tag of the team's
     there = _of_model(project.git.remote_tags(remote), model)
-    if not there.keys() <= project.tags.keys():
+    if not there.keys() <= here.keys():
         project.refresh()  # one came in since
+        here = project.tags
+        there = _of_model(project.git.remote_tags(remote), model)
     for name, sha in there.items():
-        here = project.tags.get(name)
-        if here is None or here.sha != sha:
-            state = "is not here" if here is None else "here is another one"
+        ours = here.get(name)
+        if ours is None or ours.sha != sha:
+            state = "is not here" if ours is None else "here is another one"
             raise GitError(
                 f"tag '{name}' of git remote '{remote}' {state}",
                 hint=f"git fetch --tags --force {remote}",
             )
-    return {name: project.tags[name] for name in there}
+    return {name: here[name] for name in there}
 
 
 def find_release(project: Project, tags: Mapping[str, Ref], tag: str) -> Release:

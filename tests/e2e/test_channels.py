@@ -10,6 +10,8 @@ import pytest
 
 from dvc_branchflow import rollout
 from dvc_branchflow.errors import FlowError
+from dvc_branchflow.git import Git
+from dvc_branchflow.model import Sha
 from dvc_branchflow.project import Project
 from tests.support.flow import (
     FIRST_TAG,
@@ -212,6 +214,26 @@ def test_two_assignments_at_once_get_numbers_in_order(flow_repo: Flow, where: st
         numbers = [int(event["tag"].rpartition("#")[2]) for event in told]
         assert numbers == [2 * number + 1, 2 * number + 2]
         assert in_use(flow_repo)[channel] == in_gto(flow_repo)[channel] == told[-1]["version"]
+
+
+def test_what_came_in_while_tags_were_listed_is_no_leftover(
+    flow_repo: Flow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed, others = Git.remote_tags, iter([("assign", SECOND_TAG, "prod")])
+
+    def late(git: Git, git_remote: str) -> dict[str, Sha]:
+        tags = listed(git, git_remote)
+        for words in others:
+            flow_repo.branchflow(*words)
+        return tags
+
+    monkeypatch.setattr(Git, "remote_tags", late)
+    project = Project.open(flow_repo.sh.cwd)
+    rollout.assign(project, FIRST_TAG, "prod", lambda _: None)
+    told = flow_repo.result("show", "--history")
+    first, second = (e["when"] for e in told if e["channel"] == "prod")
+    assert first < second
+    assert in_use(flow_repo) == in_gto(flow_repo) == {"prod": "v1.0.0"}
 
 
 def test_a_roll_back_never_undoes_what_nobody_looked_at(
