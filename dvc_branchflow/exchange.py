@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
 from dvc_branchflow.errors import ConfigError, FlowError, StorageError, UsageError
@@ -199,10 +199,15 @@ def _write(store: TrackingStore, sheet: Sheet) -> None:
                 store.complete(run, sheet)
                 return
         except StorageError:
-            # Another export may have moved one of them away; if not, the store does refuse.
-            if {run.run_id for run in _written(store, sheet)} == {run.run_id for run in runs}:
+            # Another export may have moved one away or written to it; if not, the store refuses.
+            if _held(_written(store, sheet)) == _held(runs):
                 raise
     raise StorageError(f"others move the runs of '{sheet.name}' in '{store.address}' meanwhile")
+
+
+def _held(runs: Iterable[StoredRun]) -> dict[str, object]:
+    """What runs hold, to see whether anybody writes to them."""
+    return {run.run_id: (run.tags, run.params, set(run.metrics)) for run in runs}
 
 
 def _written(store: TrackingStore, sheet: Sheet) -> list[StoredRun]:

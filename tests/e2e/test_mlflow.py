@@ -229,6 +229,24 @@ def test_an_export_whose_run_is_moved_away_finishes_the_other(
     assert taken[0] in {run["run_id"] for run in whole(server).values()}
 
 
+@pytest.mark.usefixtures("as_user")
+def test_an_export_that_another_one_trips_up_looks_again(
+    flow_repo: Flow, server: MlflowServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    complete = TrackingStore.complete
+    tripped: list[str] = []
+
+    def overtaken(store: TrackingStore, run: StoredRun, sheet: Sheet) -> None:
+        complete(store, run, sheet)
+        if not tripped:
+            tripped.append(run.run_id)
+            raise StorageError("UNIQUE constraint failed: tags.key, tags.run_uuid")
+
+    monkeypatch.setattr(TrackingStore, "complete", overtaken)
+    export_runs(Project.open(flow_repo.repo), server.uri, quiet)
+    assert tripped[0] in {run["run_id"] for run in whole(server).values()}
+
+
 def test_what_a_stage_logged_comes_beside_the_record(flow_repo: Flow, server: MlflowServer) -> None:
     flow = flow_repo.inside(flow_repo.sh.with_env({"MLFLOW_TRACKING_URI": server.uri}))
     edit(flow, DEV, {"train.py": _TRAIN, "check.py": ""}, "Log to MLflow")
