@@ -142,7 +142,8 @@ def _busy(
         try:
             locks.enter_context(branch_lock(project, spec.branch, report, waits=False))
         except FlowError as error:
-            busy[spec.branch] = _left(spec.branch, error)
+            hint = f"git branchflow pin {spec.branch}  # waits for it"
+            busy[spec.branch] = _left(spec.branch, FlowError(error.message, hint=hint))
     return busy
 
 

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from operator import itemgetter
 
+from dvc_branchflow.errors import BranchflowError
 from dvc_branchflow.values import dataclass
 
 _COLOURS = {"good": "32", "warn": "33", "bad": "31", "dim": "2"}
@@ -93,6 +94,11 @@ def printable(text: str) -> str:
         char if char.isprintable() else char.encode("unicode_escape", "surrogatepass").decode()
         for char in text
     )
+
+
+def told(error: BranchflowError) -> str:
+    """Return an error as a row of a table tells it, with the command that repairs it."""
+    return printable(f"{error.message}; try: {error.hint}" if error.hint else error.message)
 
 
 def cell(value: object) -> str:

@@ -34,12 +34,21 @@ def part_of(oid: str) -> int:
     return int(oid[:2], 16) * COUNT // 256
 
 
-class Parts:
-    """Frames of bytes, each with a number (`tag`), in `COUNT` parts."""
+class _Files:
+    """A file without a name for each part."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._files = [_scratch(folder) for _ in range(COUNT)]
+
+    def close(self) -> None:
+        """Give the space back."""
+        for file in self._files:
+            file.close()
+
+
+class Parts(_Files):
+    """Frames of bytes, each with a number (`tag`), in `COUNT` parts."""
 
     def add(self, part: int, tag: int, content: bytes) -> None:
         """Append a frame to a part."""
@@ -53,11 +62,6 @@ class Parts:
             tag, size = _FRAME.unpack(head)
             yield tag, file.read(size)
 
-    def close(self) -> None:
-        """Give the space back."""
-        for file in self._files:
-            file.close()
-
 
 def _scratch(folder: Path) -> IO[bytes]:
     import tempfile  # 3 ms that only storage needs
@@ -65,12 +69,11 @@ def _scratch(folder: Path) -> IO[bytes]:
     return tempfile.SpooledTemporaryFile(_IN_MEMORY_BYTES, "w+b", dir=str(folder))
 
 
-class KeyParts:
+class KeyParts(_Files):
     """Ids of objects, each time with the number of what names them, in `COUNT` parts."""
 
     def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        self._files = [_scratch(folder) for _ in range(COUNT)]
+        super().__init__(folder)
         self._waiting: list[list[bytes]] = [[] for _ in range(COUNT)]
         self._number = 0
 
@@ -93,11 +96,6 @@ class KeyParts:
         file.seek(0)
         while content := file.read(_KEY.size * _KEYS_AT_ONCE):
             yield from _KEY.iter_unpack(content)
-
-    def close(self) -> None:
-        """Give the space back."""
-        for file in self._files:
-            file.close()
 
     def _add(self, ids: str, tag: int) -> None:
         content = bytes.fromhex(ids)

@@ -235,6 +235,7 @@ def test_a_branch_that_can_t_be_pinned_is_named_and_stops_no_other(
     code = main(["--json", "pin", "dev/*"])
     rows = {row["branch"]: row for row in json.loads(capsys.readouterr().out)["result"]}
     assert said in rows["dev/1"]["error"]["message"]
+    assert rows["dev/1"]["error"]["hint"] or spoil is unreadable
     assert code == (1 if spoil is refused_by_a_rule else 3)
     after = lab.tips("refs/")
     moved = {name for name in after if before.get(name) != after[name]}
@@ -252,6 +253,7 @@ def test_a_branch_on_which_the_user_stands_is_left_where_it_would_be_pulled_from
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[1] for line in lines] == ["pinned", "left", "pinned"]
     assert f"is checked out in '{lab.repo}'" in lines[1]
+    assert lines[1].rstrip().endswith(f"; try: git -C '{lab.repo}' switch --detach")
     assert lab.tips()["dev/1"] == before["dev/1"]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dvc_branchflow.cli.text import colour, count, short, table
+from dvc_branchflow.cli.text import colour, count, short, table, told
 from dvc_branchflow.runs import SyncStep
 from dvc_branchflow.work.running import RunOutcome, RunPlan
 
@@ -53,5 +53,5 @@ def synced(steps: Sequence[SyncStep]) -> str:
             colour(step.verdict, kinds[step.verdict]) if step.verdict in kinds else step.verdict
         )
         detail = step.tag or short(step.commit)
-        rows.append((step.branch, verdict, step.error.message if step.error else detail))
+        rows.append((step.branch, verdict, told(step.error) if step.error else detail))
     return table(rows)

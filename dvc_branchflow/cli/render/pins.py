@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dvc_branchflow.cli.text import colour, short, table
+from dvc_branchflow.cli.text import colour, short, table, told
 from dvc_branchflow.errors import RejectedError
 from dvc_branchflow.pins import PinOutcome
 
@@ -28,7 +28,7 @@ def pinned_each(outcomes: Sequence[PinOutcome], *, applied: bool) -> str:
     for one in outcomes:
         if one.error:
             verdict = "refused" if isinstance(one.error, RejectedError) else "left"
-            row = (colour(verdict, "bad"), one.error.message)
+            row = (colour(verdict, "bad"), told(one.error))
         elif not one.files_changed:
             row = ("pins the newest already", "")
         else:
